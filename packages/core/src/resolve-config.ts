@@ -1,0 +1,119 @@
+// The configuration as people write it, turned into routes with complete policies.
+import { checkConfig } from './check-config.ts'
+import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
+import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
+import { CdnError } from './errors.ts'
+import type { LogSink } from './log/sink.ts'
+import { appOrigin } from './origins/app.ts'
+import { httpOrigin } from './origins/http.ts'
+import type { Origin } from './origins/origin.ts'
+import { defaultPolicy, type Policy, rfcPolicy } from './policy/policy.ts'
+import { type Match, parseMatch, type Route } from './policy/route.ts'
+import { memoryStore } from './stores/memory.ts'
+import type { Store } from './stores/store.ts'
+
+export { checkConfig } from './check-config.ts'
+export { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
+export { configWarnings } from './config-warnings.ts'
+
+export interface ResolvedConfig {
+  readonly name: string
+  readonly routes: readonly Route<Origin>[]
+  readonly origins: readonly Origin[]
+  readonly store: Store
+  /** `undefined`: the default sink. */
+  readonly log: readonly LogSink[] | undefined
+  readonly maxRequestBodyBytes: number
+}
+
+/** What CDN_CONFIG_INVALID carries besides its message. */
+export interface ConfigError extends CdnError {
+  readonly mistakes: readonly Mistake[]
+}
+
+const DEFAULT_MEMORY_BYTES = 256 * 1024 ** 2
+const DEFAULT_MAX_REQUEST_BODY_BYTES = 10 * 1024 ** 3
+
+/** @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line. */
+export function resolveConfig(config: CdnConfig): ResolvedConfig {
+  const mistakes = checkConfig(config)
+  if (mistakes.length > 0) {
+    const detail = mistakes.map((mistake) => `\n  ${mistakeLine(mistake)}`).join('')
+    throw Object.assign(new CdnError('CDN_CONFIG_INVALID', detail), { mistakes }) satisfies ConfigError
+  }
+  const rfc = config.semantics === 'rfc'
+  const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
+  return {
+    name: config.name ?? 'simple-cdn',
+    routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
+    origins: [...origins.values()],
+    store: config.store ?? memoryStore({ maxBytes: parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES }),
+    log: config.log,
+    maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
+  }
+}
+
+function resolveOrigin(name: string, origin: OriginsConfig[string], lenientTransferCodings: boolean): Origin {
+  if (typeof origin === 'function') return appOrigin(name, origin)
+  if (typeof origin === 'object' && 'fetch' in origin) return origin
+  const { url, host, connections, ...timeouts }: OriginConfig = typeof origin === 'string' ? { url: origin } : origin
+  return httpOrigin({
+    name,
+    url,
+    host,
+    connections,
+    connectTimeoutMs: milliseconds(timeouts.connectTimeout),
+    headTimeoutMs: milliseconds(timeouts.headTimeout),
+    bodyTimeoutMs: milliseconds(timeouts.bodyTimeout),
+    lenientTransferCodings,
+  })
+}
+
+function milliseconds(value: Duration | undefined): number | undefined {
+  const seconds = parseDuration(value)
+  return seconds === undefined ? undefined : seconds * 1000
+}
+
+function resolveRoute(route: RouteConfig, origins: ReadonlyMap<string, Origin>, base: Policy): Route<Origin> {
+  const common = { name: route.name ?? route.match, match: parseMatch(route.match) as Match, methods: route.methods }
+  if ('origin' in route && route.origin !== undefined) {
+    const origin = origins.get(route.origin) as Origin
+    return { ...common, kind: 'origin', origin, rewrite: route.rewrite, policy: resolvePolicy(route.cache, base) }
+  }
+  if ('redirect' in route && route.redirect !== undefined) {
+    return { ...common, kind: 'redirect', location: route.redirect, status: route.status ?? 301 }
+  }
+  const { status, headers = {}, body = '' } = (route as RespondRoute).respond
+  return { ...common, kind: 'respond', status, fields: respondFields(headers, body), body }
+}
+
+/** A body of no stated type would be guessed at by browsers. */
+function respondFields(headers: Readonly<Record<string, string>>, body: string): readonly string[] {
+  const fields = Object.entries(headers).flat()
+  const typed = Object.keys(headers).some((name) => name.toLowerCase() === 'content-type')
+  return body === '' || typed ? fields : [...fields, 'Content-Type', 'text/plain; charset=utf-8']
+}
+
+function resolvePolicy(cache: false | CacheConfig | undefined, base: Policy): Policy {
+  if (cache === false) return { ...base, cache: false }
+  if (cache === undefined) return base
+  const { key = {}, ...own } = cache
+  const selectOn = [...lowerCase(key.headers ?? []), ...(key.cookies ?? []).map((name) => `cookie:${name}`)]
+  return {
+    ...base,
+    defaultTtl: parseDuration(own.defaultTtl) ?? base.defaultTtl,
+    overrideTtl: parseDuration(own.overrideTtl) ?? base.overrideTtl,
+    staleWhileRevalidate: parseDuration(own.staleWhileRevalidate) ?? base.staleWhileRevalidate,
+    staleIfError: parseDuration(own.staleIfError) ?? base.staleIfError,
+    query: key.query ?? base.query,
+    selectOn,
+    bypassCookies: own.bypassCookies ?? base.bypassCookies,
+    targetedFields: own.targetedFields === undefined ? base.targetedFields : lowerCase(own.targetedFields),
+    honorRequestDirectives: own.honorRequestDirectives ?? base.honorRequestDirectives,
+    maxBodyBytes: parseSize(own.maxBody) ?? base.maxBodyBytes,
+  }
+}
+
+function lowerCase(names: readonly string[]): readonly string[] {
+  return names.map((name) => name.toLowerCase())
+}
