@@ -1,0 +1,2 @@
+// Everything an embedding program needs, under the program's own name.
+export * from '@simple-cdn/core'
