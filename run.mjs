@@ -10,7 +10,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 process.chdir(dirname(fileURLToPath(import.meta.url)))
-const lock = '.toolchain/lock'
 const { packageManager, engines, config, scripts } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 // engines.node is the oldest Node that will do; config.node is the one to bring when this one is older.
@@ -37,37 +36,42 @@ const folders = [
     help: 'Is the npm registry within reach? After a change of dependencies, `pnpm install` brings the lockfile up to date.',
   },
 ]
-const missing = () =>
-  folders.filter(({ folder, key }) => !existsSync(`${folder}/.key`) || readFileSync(`${folder}/.key`, 'utf8') !== key)
+const isMissing = ({ folder, key }) => !existsSync(`${folder}/.key`) || readFileSync(`${folder}/.key`, 'utf8') !== key
+
+const [name, ...args] = process.argv.slice(2)
+const command = scripts[`do:${name}`]
+if (name && !command) fail(`package.json has no "do:${name}"`)
+if (folders.some(isMissing)) await bring()
+if (command) process.exitCode = await run([...command.split(' '), ...args])
 
 async function bring() {
-  await takeLock()
-  for (const { folder, key, commands, help } of missing()) {
+  const lock = '.toolchain/lock'
+  mkdirSync('.toolchain', { recursive: true })
+  await take(lock)
+  for (const { folder, key, commands, help } of folders.filter(isMissing)) {
     if (folder !== 'node_modules') rmSync(folder, { recursive: true, force: true }) // pnpm mends its own
-    for (const command of commands) {
-      console.error(`> ${command}`)
-      if ((await run(command.split(' '), (pid) => writeFileSync(lock, `${process.pid} ${pid}`))) !== 0)
-        fail(`\`${command}\` failed. ${help}`)
+    for (const line of commands) {
+      console.error(`> ${line}`)
+      const code = await run(line.split(' '), process.stderr, (pid) => writeFileSync(lock, `${process.pid} ${pid}`))
+      if (code !== 0) fail(`\`${line}\` failed. ${help}`)
     }
     writeFileSync(`${folder}/.key`, key)
   }
   rmSync(lock)
 }
 
-/** Waits until we alone may install. The lock names the processes at work; when all of them are gone it was left by a kill, and is ours. */
-async function takeLock() {
-  mkdirSync('.toolchain', { recursive: true })
-  for (let told = false; ; ) {
-    const holders = existsSync(lock) ? readFileSync(lock, 'utf8').split(' ').map(Number).filter(Boolean) : []
+/** Waits until nobody else installs. The lock names the processes at work: with all of them gone, it was left by a kill and is ours. */
+async function take(lock) {
+  for (let told = false; ; await sleep(200)) {
+    const holders = existsSync(lock) ? readFileSync(lock, 'utf8').split(' ').filter(Boolean) : []
     if (!holders.some(isAlive)) {
       writeFileSync(lock, `${process.pid}`)
-      await sleep(100) // Who came at the same moment wrote it too; the last to write has it.
+      await sleep(100) // Others may have come at the same moment: who wrote last has it.
       if (readFileSync(lock, 'utf8') === `${process.pid}`) return
+    } else if (!told) {
+      told = true
+      console.error(`Process ${holders.join(' and ')} is installing; waiting. If it is something else, delete ${lock}.`)
     }
-    if (!told)
-      console.error(`Another terminal is installing (process ${holders.join(', ')}); waiting. If there is none, delete ${lock}.`)
-    told = true
-    await sleep(200)
   }
 }
 
@@ -79,22 +83,22 @@ function isAlive(pid) {
   }
 }
 
-/** Runs a command to its end and gives its exit code. It gets the signals that we get, and is ended when our parent is gone. */
-function run([file, ...args], started = () => {}) {
-  const child = spawn(file, args, { stdio: 'inherit', env, shell: process.platform === 'win32' })
-  child.on('spawn', () => started(child.pid))
+/** Runs a command to its end and gives its exit code. It gets the signals that we get, and SIGTERM when npm or pnpm was killed above us. */
+function run([file, ...args], output = 'inherit', started = () => {}) {
+  const child = spawn(file, args, { stdio: ['inherit', output, 'inherit'], env, shell: process.platform === 'win32' })
   // A terminal sends Ctrl-C to the child itself.
   const pass = (signal) => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal)
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) process.on(signal, pass)
-  // A signal to npm ends its shell, which passes nothing on.
+  // npm passes a signal on to its shell, which dies of it and tells nobody.
   const parent = process.ppid
-  const watch = setInterval(() => process.ppid !== parent && (clearInterval(watch), pass('SIGTERM')), 300)
+  const watch = setInterval(() => process.env.npm_lifecycle_event && process.ppid !== parent && pass('SIGTERM'), 500)
   return new Promise((done) => {
+    child.on('spawn', () => started(child.pid))
     child.on('error', (error) => fail(`${file} cannot be run: ${error.message}`))
     child.on('exit', (code, signal) => {
-      for (const signal of signals) process.off(signal, pass)
       clearInterval(watch)
+      for (const signal of signals) process.off(signal, pass)
       done(code ?? 128 + constants.signals[signal])
     })
   })
@@ -104,9 +108,3 @@ function fail(message) {
   console.error(`run.mjs: ${message}`)
   process.exit(1)
 }
-
-const [name, ...args] = process.argv.slice(2)
-const command = scripts[`do:${name}`]
-if (name && !command) fail(`package.json has no "do:${name}"`)
-if (missing().length > 0) await bring()
-process.exit(command ? await run([...command.split(' '), ...args]) : 0)

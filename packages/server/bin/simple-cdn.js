@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // Starts the command line, or says in one sentence that this Node is too old. Imports nothing before it knows.
-var version = process.versions.node.split('.').map(Number)
-if (version[0] > 22 || (version[0] === 22 && version[1] >= 19)) {
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major > 22 || (major === 22 && minor >= 19)) {
   import('#bin')
 } else {
-  console.error('simple-cdn needs Node 22.19 or newer, and this is Node ' + process.versions.node + '.')
+  console.error(`simple-cdn needs Node 22.19 or newer, and this is Node ${process.versions.node}.`)
   process.exitCode = 1
 }
