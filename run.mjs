@@ -20,7 +20,8 @@ const tools = [...(old ? [`node-${system}@${config.node}`] : []), packageManager
 const bins = ['.toolchain/node_modules/.bin', 'node_modules/.bin', dirname(process.execPath)].map((bin) => resolve(bin))
 const env = { ...process.env, PATH: [...bins, process.env.PATH].join(delimiter) }
 
-// Each folder holds what its key names. The key is written last, so a folder half made has none.
+// Each folder holds what its key names; the key is written last, so a folder half made has none. Who needs only pnpm, having started with
+// a newer Node (perhaps the one brought here), is content with what was brought for an older.
 const inputs = ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml'].map((file) => readFileSync(file))
 const folders = [
   {
@@ -36,7 +37,7 @@ const folders = [
     help: 'Is the npm registry within reach? After a change of dependencies, `pnpm install` brings the lockfile up to date.',
   },
 ]
-const isMissing = ({ folder, key }) => !existsSync(`${folder}/.key`) || readFileSync(`${folder}/.key`, 'utf8') !== key
+const isMissing = ({ folder, key }) => !existsSync(`${folder}/.key`) || !readFileSync(`${folder}/.key`, 'utf8').endsWith(key)
 
 const [name, ...args] = process.argv.slice(2)
 const command = scripts[`do:${name}`]
