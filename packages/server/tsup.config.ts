@@ -8,5 +8,5 @@ export default defineConfig({
   target: 'node22',
   dts: false,
   // Declarations are another tool's output, in the same folder.
-  clean: ['!**/*.d.ts', '!*.tsbuildinfo'],
+  clean: ['!**/*.d.ts', '!.tsbuildinfo'],
 })
