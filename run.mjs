@@ -3,7 +3,7 @@
 // It has no dependencies, needs Node 18 with npm, and changes nothing outside this folder but the caches of npm and pnpm.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -37,7 +37,7 @@ const folders = [
     help: 'Is the npm registry within reach? After a change of dependencies, `pnpm install` brings the lockfile up to date.',
   },
 ]
-const isMissing = ({ folder, key }) => !existsSync(`${folder}/.key`) || !readFileSync(`${folder}/.key`, 'utf8').endsWith(key)
+const isMissing = ({ folder, key }) => !read(`${folder}/.key`).endsWith(key)
 
 const [name, ...args] = process.argv.slice(2)
 const command = scripts[`do:${name}`]
@@ -58,21 +58,30 @@ async function bring() {
     }
     writeFileSync(`${folder}/.key`, key)
   }
-  rmSync(lock)
+  rmSync(lock, { force: true })
 }
 
 /** Waits until nobody else installs. The lock names the processes at work: with all of them gone, it was left by a kill and is ours. */
 async function take(lock) {
   for (let told = false; ; await sleep(200)) {
-    const holders = existsSync(lock) ? readFileSync(lock, 'utf8').split(' ').filter(Boolean) : []
+    const holders = read(lock).split(' ').filter(Boolean)
     if (!holders.some(isAlive)) {
       writeFileSync(lock, `${process.pid}`)
       await sleep(100) // Others may have come at the same moment: who wrote last has it.
-      if (readFileSync(lock, 'utf8') === `${process.pid}`) return
+      if (read(lock) === `${process.pid}`) return
     } else if (!told) {
       told = true
-      console.error(`Process ${holders.join(' and ')} is installing; waiting. If it is something else, delete ${lock}.`)
+      console.error(`Another run is installing (process ${holders.join(', ')}); waiting. If it is not, delete ${lock}.`)
     }
+  }
+}
+
+/** The text of a file; none when there is no such file. */
+function read(file) {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
   }
 }
 
@@ -93,7 +102,11 @@ function run([file, ...args], output = 'inherit', started = () => {}) {
   for (const signal of signals) process.on(signal, pass)
   // npm passes a signal on to its shell, which dies of it and tells nobody.
   const parent = process.ppid
-  const watch = setInterval(() => process.env.npm_lifecycle_event && process.ppid !== parent && pass('SIGTERM'), 500)
+  const watch = setInterval(() => {
+    if (!process.env.npm_lifecycle_event || process.ppid === parent) return
+    clearInterval(watch)
+    child.kill('SIGTERM')
+  }, 500)
   return new Promise((done) => {
     child.on('spawn', () => started(child.pid))
     child.on('error', (error) => fail(`${file} cannot be run: ${error.message}`))

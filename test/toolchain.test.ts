@@ -35,7 +35,7 @@ setTimeout(() => {}, 20_000)
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.on(signal, () => {
     appendFileSync('log', 'server stops on ' + signal + '\\n')
-    process.exit(0)
+    setTimeout(() => process.exit(0), 800)
   })
 }
 appendFileSync('log', 'server listens\\n')`
@@ -145,7 +145,7 @@ describe('run.mjs', { concurrency: true }, () => {
     const machine = new Machine(t)
     machine.write('wait', '')
     const runs = [machine.run('say'), machine.run('say')]
-    await machine.until(() => machine.log().length > 0 && runs.some((run) => run.output().includes('is installing; waiting')))
+    await machine.until(() => machine.log().length > 0 && runs.some((run) => run.output().includes('Another run is installing')))
     machine.remove('wait')
     assert.deepEqual(await Promise.all(runs.map((run) => run.exit)), [7, 7])
     assert.equal(machine.log().length, 2)
@@ -171,7 +171,7 @@ describe('run.mjs', { concurrency: true }, () => {
     await machine.until(() => machine.log().length > 0 && readFileSync(machine.path('.toolchain/lock'), 'utf8').includes(' '))
     killed.child.kill('SIGKILL')
     const next = machine.run('say')
-    await machine.until(() => next.output().includes('is installing; waiting'))
+    await machine.until(() => next.output().includes('Another run is installing'))
     assert.equal(machine.log().length, 1)
     machine.remove('wait')
     assert.equal(await next.exit, 7)
@@ -218,7 +218,7 @@ describe('run.mjs', { concurrency: true }, () => {
     const shell = machine.spawn('sh', ['-c', `'${process.execPath}' run.mjs serve; exit`])
     await machine.until(() => machine.log().includes('server listens'))
     shell.child.kill('SIGKILL')
-    await machine.until(() => machine.log().at(-1) === 'server stops on SIGTERM')
     await shell.exit
+    assert.deepEqual(machine.log().slice(-2), ['server listens', 'server stops on SIGTERM'])
   })
 })
