@@ -1,0 +1,190 @@
+// The conformance runner itself: cases of our own, straight against its origin, so that without a cache each must go as the table says.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { type Case, type Exchange, type Kind, withDependencies } from './cases.ts'
+import { classify, type Verdict } from './classify.ts'
+import { type Outcome, play } from './client.ts'
+import { judgeArrivals, judgeHead } from './judge.ts'
+import { type Origin, startOrigin } from './origin.ts'
+
+const aCase = (
+  exchanges: readonly Exchange[],
+  { id = 'a-case', kind = 'required' as Kind, dependsOn = [] as readonly string[] } = {},
+): Case => ({
+  id,
+  suite: 'ours',
+  kind,
+  dependsOn,
+  exchanges,
+})
+
+describe('without a cache between client and origin', () => {
+  let origin: Origin
+  before(async () => {
+    origin = await startOrigin()
+  })
+  after(() => origin.close())
+
+  const etag: Exchange = { response_headers: [['ETag', '"a"']] }
+  const table: readonly [sentence: string, exchanges: readonly Exchange[], deviatesAt: 'setup' | 'behaviour' | 'nothing'][] = [
+    ['a second request is not answered from the cache', [{}, { expected_type: 'cached' }], 'behaviour'],
+    ['nor is one that only prepares', [{}, { expected_type: 'cached', setup: true }], 'setup'],
+    ['nor is one whose source only prepares', [{}, { expected_type: 'cached', setup_tests: ['expected_type'] }], 'setup'],
+    ['every request is answered by the origin', [{}, { expected_type: 'not_cached' }], 'nothing'],
+    ['nobody makes a request conditional', [etag, { expected_type: 'etag_validated' }], 'behaviour'],
+    [
+      'a conditional request of the client is answered with 304',
+      [etag, { expected_type: 'etag_validated', expected_status: 304, request_headers: [['If-None-Match', '"a"']] }],
+      'nothing',
+    ],
+    ['another status than the expected is seen', [{ expected_status: 404 }], 'behaviour'],
+    ['the status that the origin was to send is seen', [{ response_status: [599, 'Odd'] }], 'nothing'],
+    ['another body than the expected is seen', [{ response_body: 'a', expected_response_text: 'b' }], 'behaviour'],
+    [
+      'a body cut short is seen',
+      [{ response_headers: [['Content-Length', '99']], check_body: false, disconnect: true }],
+      'behaviour',
+    ],
+    [
+      'bytes behind the body do no harm',
+      [{ response_headers: [['Content-Length', '2']], response_body: 'abc', check_body: false }],
+      'nothing',
+    ],
+    ['a closed connection is seen', [{ disconnect: true }], 'behaviour'],
+    ['a missing field is seen', [{ expected_response_headers: ['Age'] }], 'behaviour'],
+    [
+      'a field that should be missing is seen',
+      [{ response_headers: [['A', '1']], expected_response_headers_missing: ['a'] }],
+      'behaviour',
+    ],
+    [
+      'a number that is too small is seen',
+      [{ response_headers: [['Age', '2']], expected_response_headers: [['Age', '>', 2]] }],
+      'behaviour',
+    ],
+    [
+      'a number that is large enough is seen',
+      [{ response_headers: [['Age', '3']], expected_response_headers: [['Age', '>', 2]] }],
+      'nothing',
+    ],
+    [
+      'two lines of a field are one value',
+      [
+        {
+          response_headers: [
+            ['A', '1'],
+            ['A', '2'],
+          ],
+          expected_response_headers: [['A', '1, 2']],
+        },
+      ],
+      'nothing',
+    ],
+    [
+      'a date counts from the clock of the origin',
+      [{ response_headers: [['Expires', 60]], expected_response_headers: [['Expires', 60]] }],
+      'nothing',
+    ],
+    ['interim responses arrive', [{ interim_responses: [[102]], expected_interim_responses: [[102]] }], 'nothing'],
+    ['an interim response too many is seen', [{ interim_responses: [[102]], expected_interim_responses: [] }], 'behaviour'],
+    [
+      'an interim response without its field is seen',
+      [{ interim_responses: [[103, [['link', '</a>']]]], expected_interim_responses: [[103, [['x-other', 'a']]]] }],
+      'behaviour',
+    ],
+    ['the fields of the request arrive', [{ request_headers: [['A', '1']], expected_request_headers: [['A', '1']] }], 'nothing'],
+    [
+      'two lines of the request are joined, as fetch joins them',
+      [
+        {
+          request_headers: [['Cache-Control', 'no-cache']],
+          expected_request_headers: [['Cache-Control', 'nothing-to-see-here, no-cache']],
+        },
+      ],
+      'nothing',
+    ],
+    ['another method than the expected is seen', [{ request_method: 'HEAD', expected_method: 'GET' }], 'behaviour'],
+  ]
+  for (const [sentence, exchanges, deviatesAt] of table) {
+    it(sentence, async () => {
+      const { deviation } = await play(aCase(exchanges), `http://127.0.0.1:${origin.port}`, origin)
+      assert.equal(deviation?.at ?? 'nothing', deviatesAt, deviation?.why)
+    })
+  }
+
+  it('a forbidden value that the original suite does not notice is reported beside the verdict', async () => {
+    const exchange: Exchange = { response_headers: [['TE', 'abc', false]], expected_response_headers_missing: [['TE', 'b']] }
+    const { deviation, overlooked } = await play(aCase([exchange]), `http://127.0.0.1:${origin.port}`, origin)
+    assert.deepEqual({ deviation, overlooked }, { deviation: undefined, overlooked: ['reply 1 has TE: b'] })
+  })
+})
+
+describe('with a cache between client and origin', () => {
+  const reply = (fields: Record<string, string>, status = 200) => ({
+    status,
+    fields: new Map(Object.entries(fields)),
+    interim: [],
+  })
+  const arrival = (number: number) => ({ number, method: 'GET', fields: {}, promised: new Map([['A', '1']]) })
+
+  it('a reply made for an earlier request is from the cache', () => {
+    assert.equal(judgeHead({ expected_type: 'cached' }, 2, reply({ 'server-request-count': '1' })), undefined)
+  })
+  it('a reply made for an earlier request is not from the origin', () => {
+    assert.equal(judgeHead({ expected_type: 'not_cached' }, 2, reply({ 'server-request-count': '1' }))?.at, 'behaviour')
+  })
+  it('a 304 that does not say for which request it was made is from the cache', () => {
+    assert.equal(judgeHead({ expected_type: 'cached', expected_status: 304 }, 2, reply({}, 304)), undefined)
+  })
+  it('a request that came to the origin twice makes the case meaningless', () => {
+    assert.equal(judgeHead({}, 2, reply({ 'request-numbers': '1 2 2' }))?.at, 'retry')
+  })
+  it('a request answered from the cache is not looked for at the origin', () => {
+    assert.equal(judgeArrivals([{ expected_type: 'cached' }, {}], [reply({}), reply({ a: '1' })], [arrival(2)]), undefined)
+  })
+  it('a field that the origin promised and the client did not get breaks the preparation', () => {
+    assert.equal(judgeArrivals([{}], [reply({ a: '2' })], [arrival(1)])?.at, 'setup')
+  })
+  it('a validation that never reached the origin is seen', () => {
+    assert.equal(judgeArrivals([{ expected_type: 'etag_validated' }], [reply({})], [])?.at, 'behaviour')
+  })
+})
+
+describe('a verdict', () => {
+  const ok: Outcome = { overlooked: [] }
+  const off = (at: 'setup' | 'behaviour' | 'retry' | 'timeout'): Outcome => ({ deviation: { at, why: '' }, overlooked: [] })
+  const table: readonly [
+    sentence: string,
+    kind: Kind,
+    before: Outcome | undefined,
+    outcome: Outcome | undefined,
+    verdict: Verdict,
+  ][] = [
+    ['is "pass" for a required case that went right', 'required', ok, ok, 'pass'],
+    ['is "fail" for a required case that went wrong', 'required', ok, off('behaviour'), 'fail'],
+    ['is "not-optimal" for an optimal case that went wrong', 'optimal', ok, off('behaviour'), 'not-optimal'],
+    ['is "yes" for a question answered so', 'check', ok, ok, 'yes'],
+    ['is "no" for a question answered so', 'check', ok, off('behaviour'), 'no'],
+    ['tells a broken preparation', 'required', ok, off('setup'), 'setup'],
+    ['tells a retry', 'required', ok, off('retry'), 'retry'],
+    ['tells a reply that never came', 'required', ok, off('timeout'), 'harness'],
+    ['depends on the case before, even when all went right', 'required', off('behaviour'), ok, 'dependency'],
+    ['depends on a case that was not played', 'required', undefined, ok, 'dependency'],
+    ['is none for a case that was not played', 'required', off('behaviour'), undefined, 'untested'],
+  ]
+  for (const [sentence, kind, first, second, verdict] of table) {
+    it(sentence, () => {
+      const cases = [aCase([], { id: 'second', kind, dependsOn: ['first'] }), aCase([], { id: 'first', kind: 'check' })]
+      const outcomes = new Map(Object.entries({ first, second }).flatMap(([id, outcome]) => (outcome ? [[id, outcome]] : [])))
+      assert.equal(classify(cases, outcomes).get('second'), verdict)
+    })
+  }
+
+  it('asked for one case brings those that it depends on', () => {
+    const cases = ['a', 'b', 'c', 'd'].map((id) => aCase([], { id, dependsOn: { c: ['a'], d: ['c'] }[id] ?? [] }))
+    assert.deepEqual(
+      withDependencies(cases, ['d']).map(({ id }) => id),
+      ['a', 'c', 'd'],
+    )
+  })
+})
