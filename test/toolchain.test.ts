@@ -96,9 +96,9 @@ class Machine {
     return { child, output: () => output, exit: new Promise((done) => child.on('close', done)) }
   }
 
-  /** Waits, five seconds at most, until `seen` holds. */
+  /** Waits, twenty seconds at most, until `seen` holds. */
   async until(seen: () => boolean): Promise<void> {
-    await this.#t.waitFor(() => assert.ok(seen(), `${seen}`), { interval: 10, timeout: 5000 })
+    await this.#t.waitFor(() => assert.ok(seen(), `${seen}`), { interval: 10, timeout: 20_000 })
   }
 }
 
