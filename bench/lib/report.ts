@@ -16,7 +16,7 @@ export interface Row {
   readonly rounds: readonly Measurement[]
 }
 
-export const cpuPerRequest = ({ cpuMicros, requests }: Measurement): number => cpuMicros / requests
+const cpuPerRequest = ({ cpuMicros, requests }: Measurement): number => cpuMicros / requests
 
 /** The middle one; of an even number, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {

@@ -7,7 +7,7 @@ export class Missing extends Error {
 }
 
 /** What a program says about its version, or `undefined` when there is no such program. */
-export function version(program: string, flag: string): string | undefined {
+function version(program: string, flag: string): string | undefined {
   const { error, stdout, stderr } = spawnSync(program, [flag], { encoding: 'utf8' })
   return error ? undefined : /\d+(\.\d+)+/.exec(stdout + stderr)?.[0]
 }
