@@ -2,7 +2,12 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', 'adapters/node': 'src/adapters/node.ts', 'adapters/fetch': 'src/adapters/fetch.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'resolve-config': 'src/resolve-config.ts',
+    'adapters/node': 'src/adapters/node.ts',
+    'adapters/fetch': 'src/adapters/fetch.ts',
+  },
   format: 'esm',
   platform: 'node',
   target: 'node22',

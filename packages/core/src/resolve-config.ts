@@ -1,4 +1,5 @@
-// The configuration as people write it, turned into routes with complete policies.
+// The configuration as people write it, turned into routes with complete policies. What is exported here is the entry point
+// `@simple-cdn/core/config`, for programs that check and show a configuration, or add options of their own to it.
 import { checkConfig } from './check-config.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
 import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
@@ -12,9 +13,12 @@ import { type Match, parseMatch, type Route } from './policy/route.ts'
 import { memoryStore } from './stores/memory.ts'
 import type { Store } from './stores/store.ts'
 
-export { checkConfig } from './check-config.ts'
-export { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
-export { configWarnings } from './config-warnings.ts'
+export * from './check-config.ts'
+export * from './checks.ts'
+export * from './config-warnings.ts'
+
+/** A configuration with whatever origins. `CdnConfig<…>` fits in here and not in `CdnConfig`: routes name their own origins only. */
+export type AnyConfig = Pick<CdnConfig, keyof CdnConfig>
 
 export interface ResolvedConfig {
   readonly name: string
@@ -34,13 +38,16 @@ export interface ConfigError extends CdnError {
 const DEFAULT_MEMORY_BYTES = 256 * 1024 ** 2
 const DEFAULT_MAX_REQUEST_BODY_BYTES = 10 * 1024 ** 3
 
+/** The message lists every mistake, one a line. */
+export function configError(mistakes: readonly Mistake[]): ConfigError {
+  const detail = mistakes.map((each) => `\n  ${mistakeLine(each)}`).join('')
+  return Object.assign(new CdnError('CDN_CONFIG_INVALID', detail), { mistakes })
+}
+
 /** @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line. */
-export function resolveConfig(config: CdnConfig): ResolvedConfig {
+export function resolveConfig(config: AnyConfig): ResolvedConfig {
   const mistakes = checkConfig(config)
-  if (mistakes.length > 0) {
-    const detail = mistakes.map((mistake) => `\n  ${mistakeLine(mistake)}`).join('')
-    throw Object.assign(new CdnError('CDN_CONFIG_INVALID', detail), { mistakes }) satisfies ConfigError
-  }
+  if (mistakes.length > 0) throw configError(mistakes)
   const rfc = config.semantics === 'rfc'
   const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
   return {
