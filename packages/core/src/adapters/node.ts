@@ -1,0 +1,148 @@
+// Node's requests and responses: http.createServer(toNodeHandler(cdn)), or as Express middleware.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
+import { type Fields, hasField } from '../http/fields.ts'
+
+/** For `http.createServer(toNodeHandler(cdn))`. */
+export function toNodeHandler(cdn: Pick<Handler, 'handle'>): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const asked = new NodeRequest(request, response)
+    const answer = asked.isWellFormed ? cdn.handle(asked) : undefined
+    if (answer === undefined) refuse(response)
+    else if (answer instanceof Promise) void answer.then((answered) => send(answered, response))
+    else send(answer, response)
+  }
+}
+
+/** Answers what a route matches, and hands everything else to `next`. */
+export function toMiddleware(
+  cdn: Handler,
+): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void {
+  const handle = toNodeHandler(cdn)
+  return (request, response, next) => {
+    if (cdn.matches(new NodeRequest(request, response))) handle(request, response)
+    else next()
+  }
+}
+
+/** What only some requests need is made when it is asked for. */
+class NodeRequest implements CdnRequest {
+  readonly method: string
+  readonly target: string
+  readonly authority: string
+  readonly fields: Fields
+  readonly httpVersion: string
+  readonly isWellFormed: boolean
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  #signal: AbortSignal | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request
+    this.#response = response
+    this.method = request.method as string
+    this.fields = request.rawHeaders
+    this.httpVersion = request.httpVersion
+    const url = request.url as string
+    const host = hostOf(request)
+    // In absolute form the target outweighs Host (RFC 9112 §3.2.2).
+    const absolute = url.startsWith('/') ? undefined : /^https?:\/\/([^/?#]+)(.*)$/i.exec(url)
+    this.authority = absolute?.[1] ?? host ?? ''
+    this.target = absolute ? (absolute[2]?.startsWith('/') ? absolute[2] : `/${absolute[2]}`) : url
+    this.isWellFormed = host !== undefined
+  }
+
+  get scheme(): 'http' | 'https' {
+    return (this.#request.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+  }
+
+  get clientAddress(): string | undefined {
+    return this.#request.socket.remoteAddress
+  }
+
+  get body(): AsyncIterable<Uint8Array> | undefined {
+    return hasField(this.fields, 'content-length') || hasField(this.fields, 'transfer-encoding') ? this.#request : undefined
+  }
+
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      const controller = new AbortController()
+      if (this.#response.closed || this.#request.socket.destroyed) controller.abort()
+      // A finished response closes, too; then nobody listens any more.
+      this.#response.once('close', () => controller.abort())
+      this.#signal = controller.signal
+    }
+    return this.#signal
+  }
+
+  onInterim(status: number, fields: Fields): void {
+    const { socket, headersSent } = this.#response
+    if (headersSent || socket === null || socket.destroyed || this.httpVersion !== '1.1') return
+    let head = `HTTP/1.1 ${status} \r\n`
+    for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
+    // node:http can send 100, 102 and 103 only, and reshapes their fields.
+    socket.write(`${head}\r\n`, 'latin1')
+  }
+}
+
+/** The one Host, "localhost" for HTTP/1.0 without any, `undefined` when there is none or more than one (RFC 9112 §3.2). */
+function hostOf({ rawHeaders, httpVersion }: IncomingMessage): string | undefined {
+  let host: string | undefined
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue
+    if (host !== undefined) return undefined
+    host = rawHeaders[at + 1] as string
+  }
+  return host ?? (httpVersion === '1.0' ? 'localhost' : undefined)
+}
+
+function refuse(response: ServerResponse): void {
+  response.writeHead(400, { 'Content-Type': 'text/plain', Connection: 'close' })
+  response.end('400 the request is malformed: it needs exactly one Host\n')
+}
+
+function send(answer: CdnResponse, response: ServerResponse): void {
+  const { status, body } = answer
+  if (response.closed || response.destroyed) {
+    if (body !== undefined && !(body instanceof Uint8Array)) void body[Symbol.asyncIterator]().return?.()
+    return void answer.finished(0, false)
+  }
+  try {
+    response.writeHead(status, answer.fields as string[])
+  } catch {
+    // A field that node refuses to send: the origin's doing, and nothing of it may go out half.
+    if (body !== undefined && !(body instanceof Uint8Array)) void body[Symbol.asyncIterator]().return?.()
+    response.writeHead(502, { 'Content-Length': '0' }).end()
+    return void answer.finished(0, false)
+  }
+  if (body === undefined || body instanceof Uint8Array) {
+    const bytes = body === undefined ? 0 : body.byteLength
+    response.once('close', () => answer.finished(response.writableFinished ? bytes : 0, response.writableFinished))
+    response.end(body)
+    return
+  }
+  void stream(body, answer, response)
+}
+
+async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, response: ServerResponse): Promise<void> {
+  let bytes = 0
+  const closed = new Promise<void>((resolve) => response.once('close', resolve))
+  const iterator = body[Symbol.asyncIterator]()
+  // Also wakes an iterator that waits for an origin: nobody waits for it any more.
+  void closed.then(() => iterator.return?.())
+  try {
+    for (;;) {
+      const { done, value } = await iterator.next()
+      if (done === true || response.closed) break
+      bytes += value.byteLength
+      if (!response.write(value)) await Promise.race([closed, new Promise((resolve) => response.once('drain', resolve))])
+    }
+    response.end()
+  } catch {
+    // Broken off: the client must be able to tell, so the connection ends without an end of the message.
+    response.destroy()
+  }
+  await closed
+  answer.finished(bytes, response.writableFinished)
+}

@@ -1,0 +1,38 @@
+// The roof: createCdn(config) puts the parts together.
+import type { CdnConfig, OriginsConfig } from './config.ts'
+import { Engine, type EngineStats, type Explanation } from './engine/engine.ts'
+import type { CdnRequest, Handler } from './engine/messages.ts'
+import { type Clock, systemClock } from './http/time.ts'
+import { stdoutSink } from './log/stdout.ts'
+import { resolveConfig } from './resolve-config.ts'
+
+export type { Explanation } from './engine/engine.ts'
+export type CdnStats = EngineStats
+
+export interface Cdn extends Handler {
+  /** As in Cache-Status, Via and CDN-Loop. */
+  readonly name: string
+
+  /** What `handle` would decide now, and why. Asks the store, never the origin. */
+  explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation>
+
+  stats(): CdnStats
+
+  /**
+   * Refuses new requests with 503, finishes what is under way, at most `graceMs` (default 30,000), then aborts the
+   * rest and closes origins, store and sinks, in that order.
+   */
+  close(options?: { graceMs?: number }): Promise<void>
+}
+
+export interface CdnOptions {
+  /** Where time comes from. Tests pass a fake one. */
+  clock?: Clock
+}
+
+/** @throws CdnError CDN_CONFIG_INVALID, naming every mistake of the configuration at once. */
+export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig<Origins>, options: CdnOptions = {}): Cdn {
+  const clock = options.clock ?? systemClock
+  const resolved = resolveConfig(config)
+  return new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
+}

@@ -1,0 +1,728 @@
+// The life of one request: route, key, lookup, decide; then serve, revalidate or fetch; admit, fill, deliver, log.
+import { randomUUID } from 'node:crypto'
+import { asCdnError, CdnError } from '../errors.ts'
+import type { Body } from '../http/body.ts'
+import { endToEndFields, type Fields, fieldValue, hasField, withoutFields } from '../http/fields.ts'
+import { identifies, mergedFields } from '../http/freshen.ts'
+import { invalidatedUrls, isSafe } from '../http/invalidation.ts'
+import { type CacheKey, currentAge, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
+import type { Clock } from '../http/time.ts'
+import { validationFields } from '../http/validators.ts'
+import type { LogSink } from '../log/sink.ts'
+import type { Origin, OriginResponse } from '../origins/origin.ts'
+import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
+import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
+import { explainAbsence, explainDecision } from '../policy/explain.ts'
+import { cacheKey, normalisedTarget } from '../policy/key.ts'
+import type { Reason } from '../policy/reasons.ts'
+import { matches, type Route, rewritten } from '../policy/route.ts'
+import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
+import { Background } from './background.ts'
+import { Flight, type Landing } from './collapse.ts'
+import { partFor } from './deliver.ts'
+import { Exchange, type ExchangeHost } from './exchange.ts'
+import { Fill } from './fill.ts'
+import { forwardedFields, isLoop } from './forwarded.ts'
+import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
+import { Absences, Invalidations } from './recent.ts'
+
+export interface EngineOptions {
+  readonly name: string
+  readonly routes: readonly Route<Origin>[]
+  readonly origins: readonly Origin[]
+  readonly store: Store
+  readonly log: readonly LogSink[]
+  readonly maxRequestBodyBytes: number
+  readonly clock: Clock
+}
+
+export interface Explanation {
+  /** The cache key, when the request has one. */
+  readonly key: string | undefined
+  readonly route: string | undefined
+  readonly decision: Decision | undefined
+  /** The same, in sentences. */
+  readonly lines: readonly string[]
+}
+
+export interface EngineStats {
+  /** Requests since the start, and how many of them were answered without the origin. */
+  readonly requests: number
+  readonly hits: number
+  /** Requests that are not finished yet. */
+  readonly open: number
+  readonly revalidations: { readonly started: number; readonly skipped: number }
+  readonly store: StoreStats & { readonly name: string; readonly failures: number }
+  readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
+}
+
+type OriginRoute = Extract<Route<Origin>, { kind: 'origin' }>
+
+/** A request that goes forward, with what answers it. */
+interface Forwarded {
+  readonly exchange: Exchange
+  readonly route: OriginRoute
+  /** What `*` of the route's match stood for. */
+  readonly star: string
+  readonly decision: Extract<Decision, { action: 'fetch' | 'revalidate' }>
+}
+
+/** Reasons that lie in the response, not in who asked: what was stored before has been replaced by something not reusable. */
+const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
+  'no-store',
+  'private',
+  'set-cookie',
+  'vary-star',
+  'too-large',
+  'no-lifetime',
+])
+const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
+const CREDENTIALS: ReadonlySet<string> = new Set(['cookie', 'authorization'])
+const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
+
+/** Enough to drain what is left of a response without giving its connection up. */
+const WORTH_DRAINING = 64 * 1024
+
+export class Engine implements Handler {
+  readonly name: string
+  readonly #options: EngineOptions
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #host: ExchangeHost
+  readonly #flights = new Map<CacheKey, Flight>()
+  readonly #background = new Background()
+  readonly #absences = new Absences()
+  readonly #invalidations = new Invalidations()
+  readonly #sinkFailures: number[]
+  #storeFailures = 0
+  #requests = 0
+  #hits = 0
+  #open = 0
+  #closing = false
+  #idle: (() => void) | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.name = options.name
+    this.#store = options.store
+    this.#clock = options.clock
+    this.#sinkFailures = options.log.map(() => 0)
+    this.#host = {
+      name: options.name,
+      instance: randomUUID().slice(0, 8),
+      clock: options.clock,
+      ended: (exchange) => this.#ended(exchange),
+    }
+    options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
+  }
+
+  handle(request: CdnRequest): CdnResponse | Promise<CdnResponse> {
+    const exchange = new Exchange(this.#host, request)
+    this.#open++
+    try {
+      const answer = this.#begin(exchange)
+      return answer instanceof Promise ? answer.catch((error) => exchange.fail(error)) : answer
+    } catch (error) {
+      return exchange.fail(error)
+    }
+  }
+
+  matches({ scheme, authority, target }: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean {
+    const path = normalisedTarget(target)
+    return path !== undefined && this.#route(scheme, authority.toLowerCase(), path) !== undefined
+  }
+
+  // ── route, key, lookup, decide ──
+
+  #begin(exchange: Exchange): CdnResponse | Promise<CdnResponse> {
+    const { request } = exchange
+    if (this.#closing) throw new CdnError('CDN_CLOSING')
+    const target = normalisedTarget(request.target)
+    if (target === undefined) throw new CdnError('CDN_BAD_REQUEST', 'the request target is not a path')
+    exchange.target = target
+    if (!AUTHORITY.test(exchange.authority)) throw new CdnError('CDN_BAD_REQUEST', 'Host is not a host')
+    const passed = fieldValue(request.fields, 'cdn-loop')
+    if (passed !== undefined && isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+
+    const found = this.#route(request.scheme, exchange.authority, target)
+    if (found === undefined) throw new CdnError('CDN_NO_ROUTE')
+    const { route, star } = found
+    exchange.route = route.name
+    if (request.method === 'TRACE' || (route.methods !== undefined && !route.methods.includes(request.method))) {
+      return exchange.fail(new CdnError('CDN_METHOD_NOT_ALLOWED'), [
+        'Allow',
+        (route.methods ?? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']).join(', '),
+      ])
+    }
+    switch (route.kind) {
+      case 'redirect':
+        exchange.reason = 'redirect'
+        return exchange.respond(
+          route.status,
+          ['Location', rewritten(route.location, star, target), 'Content-Length', '0'],
+          undefined,
+          undefined,
+        )
+      case 'respond':
+        exchange.reason = 'respond'
+        return this.#respond(exchange, route)
+      case 'origin':
+        return this.#lookup(exchange, route, star)
+    }
+  }
+
+  #route(scheme: string, authority: string, target: string): { route: Route<Origin>; star: string } | undefined {
+    for (const route of this.#options.routes) {
+      const star = matches(route.match, scheme, authority, target)
+      if (star !== undefined) return { route, star }
+    }
+    return undefined
+  }
+
+  #respond(exchange: Exchange, route: Extract<Route<Origin>, { kind: 'respond' }>): CdnResponse {
+    const body = Buffer.from(route.body)
+    const bodiless = route.status === 204 || route.status === 304
+    const fields = bodiless ? [...route.fields] : [...route.fields, 'Content-Length', String(body.byteLength)]
+    return exchange.respond(route.status, fields, bodiless || exchange.request.method === 'HEAD' ? undefined : body, undefined)
+  }
+
+  #lookup(exchange: Exchange, route: OriginRoute, star: string): CdnResponse | Promise<CdnResponse> {
+    const { request } = exchange
+    exchange.key = cacheKey(request.scheme, exchange.authority, exchange.target, route.policy.query)
+    const before = decideBeforeLookup(request, route.policy)
+    if (before !== undefined) {
+      exchange.decided(before)
+      return this.#alone({ exchange, route, star, decision: before })
+    }
+    const known = this.#store.peek?.(exchange.key)
+    if (known !== undefined) return this.#answer(exchange, route, star, known)
+    return this.#store
+      .lookup(exchange.key)
+      .catch(() => this.#storeFailed([]))
+      .then((found) => this.#answer(exchange, route, star, found))
+  }
+
+  #answer(
+    exchange: Exchange,
+    route: OriginRoute,
+    star: string,
+    known: readonly StoredResponse[],
+  ): CdnResponse | Promise<CdnResponse> {
+    const { request } = exchange
+    const found = selected(known, request.fields, route)
+    const lookup: Lookup = found === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: found.meta }
+    const decision = decide(request, lookup, route.policy, exchange.at)
+    exchange.decided(decision)
+    switch (decision.action) {
+      case 'serve':
+        if (decision.revalidateAfter) this.#revalidateLater(exchange, route, star, decision.stored)
+        return this.#serve(exchange, route, star, found as StoredResponse, decision.age)
+      case 'refuse':
+        return exchange.respond(decision.status, ['Content-Length', '0'], undefined, undefined)
+      case 'fetch':
+      case 'revalidate':
+        return this.#forward({ exchange, route, star, decision })
+    }
+  }
+
+  // ── serve ──
+
+  #serve(
+    exchange: Exchange,
+    route: OriginRoute,
+    star: string,
+    found: StoredResponse,
+    age: number,
+  ): CdnResponse | Promise<CdnResponse> {
+    const { meta, length } = found
+    exchange.aged(meta, age)
+    const part = partFor(exchange.request.method, exchange.request.fields, meta, length, exchange.at)
+    if (part.body === 'none') return exchange.respond(part.status, part.fields, undefined, age)
+    const whole = found.open?.()
+    if (whole !== undefined)
+      return exchange.respond(
+        part.status,
+        part.fields,
+        part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1),
+        age,
+      )
+    return this.#store
+      .read(meta.id, part.body === 'whole' ? undefined : part.body)
+      .catch(() => this.#storeFailed(undefined))
+      .then((body) => {
+        if (body !== undefined) return exchange.respond(part.status, part.fields, body, age)
+        // Evicted between lookup and read: rare, and no reason to fail.
+        const decision = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
+        exchange.decided(decision)
+        return this.#forward({ exchange, route, star, decision })
+      })
+  }
+
+  /** A stored response by its metadata alone, after a validation or a failure of the origin. */
+  async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredMeta, extra: readonly string[] = []): Promise<CdnResponse> {
+    const known = await this.#lookedUp(meta.key)
+    const found = known.find((response) => response.meta.id === meta.id)
+    if (found === undefined)
+      return this.#forward({
+        exchange,
+        route,
+        star,
+        decision: { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true },
+      })
+    const current = extra.length === 0 ? found.meta : { ...found.meta, fields: [...found.meta.fields, ...extra] }
+    const again: StoredResponse = { meta: current, length: found.length, open: () => found.open?.() }
+    return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now()))
+  }
+
+  async #lookedUp(key: CacheKey): Promise<readonly StoredResponse[]> {
+    return this.#store.peek?.(key) ?? (await this.#store.lookup(key).catch(() => this.#storeFailed([])))
+  }
+
+  #storeFailed<T>(instead: T): T {
+    this.#storeFailures++
+    return instead
+  }
+
+  // ── revalidate and fetch ──
+
+  #forward(forwarded: Forwarded): Promise<CdnResponse> {
+    const { exchange, decision } = forwarded
+    const key = exchange.key as CacheKey
+    if (!this.#collapses(forwarded)) return this.#alone(forwarded)
+    const flight = this.#flights.get(key)
+    return flight === undefined ? this.#lead(forwarded, this.#newFlight(key)) : this.#follow(forwarded, flight, decision)
+  }
+
+  /** Whether others may wait for the answer to this request. A validation asks for the whole, whatever part the client wants. */
+  #collapses({ exchange, decision }: Forwarded): boolean {
+    if (decision.action === 'revalidate') return true
+    const { method, fields } = exchange.request
+    return (
+      decision.mayStore &&
+      method === 'GET' &&
+      !hasField(fields, 'range') &&
+      !this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
+    )
+  }
+
+  #newFlight(key: CacheKey, unattended = false): Flight {
+    const flight = new Flight({ unattended })
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  #endFlight(key: CacheKey, flight: Flight): void {
+    // After an invalidation the key may have another flight.
+    if (this.#flights.get(key) === flight) this.#flights.delete(key)
+  }
+
+  async #lead(forwarded: Forwarded, flight: Flight): Promise<CdnResponse> {
+    const { leave } = flight.join(forwarded.exchange.request.signal)
+    try {
+      const landing = await this.#land(forwarded, flight)
+      return await this.#deliver(forwarded, landing)
+    } finally {
+      leave()
+    }
+  }
+
+  async #land(forwarded: Forwarded, flight: Flight): Promise<Landing> {
+    const key = forwarded.exchange.key as CacheKey
+    let landing: Landing
+    try {
+      landing = await this.#ask(forwarded, flight.signal, () => this.#endFlight(key, flight))
+    } catch (error) {
+      landing = { kind: 'failed', error: asCdnError(error) }
+    }
+    if (landing.kind !== 'fill') this.#endFlight(key, flight)
+    flight.land(landing)
+    return landing
+  }
+
+  async #follow(forwarded: Forwarded, flight: Flight, decision: Forwarded['decision']): Promise<CdnResponse> {
+    const { exchange, route } = forwarded
+    const { request } = exchange
+    const { leave } = flight.join(request.signal)
+    let landing: Landing
+    try {
+      landing = await flight.landing(request.signal)
+    } finally {
+      leave()
+    }
+    if (landing.kind === 'failed') {
+      exchange.collapsed = true
+      return this.#deliver(forwarded, landing)
+    }
+    const meta = landing.kind === 'fill' ? landing.fill.meta : landing.kind === 'freshened' ? landing.meta : undefined
+    const mayReuse =
+      meta !== undefined &&
+      selects(meta, request.fields, route.policy.normalise) &&
+      decide(request, { stored: meta }, route.policy, this.#clock.now()).action === 'serve'
+    if (!mayReuse || (landing.kind === 'fill' && !landing.fill.joinable)) return this.#alone({ ...forwarded, decision })
+    exchange.collapsed = true
+    return this.#deliver(forwarded, landing)
+  }
+
+  async #alone(forwarded: Forwarded): Promise<CdnResponse> {
+    const landing = await this.#ask(forwarded, forwarded.exchange.request.signal, () => undefined)
+    return this.#deliver(forwarded, landing)
+  }
+
+  #revalidateLater(exchange: Exchange, route: OriginRoute, star: string, stored: StoredMeta): void {
+    if (this.#flights.has(stored.key)) return
+    const flight = this.#newFlight(stored.key, true)
+    const request: CdnRequest = { ...plainRequest(exchange.request), signal: flight.signal }
+    const own = new Exchange(this.#host, request)
+    own.target = exchange.target
+    own.key = stored.key
+    const forwarded: Forwarded = {
+      exchange: own,
+      route,
+      star,
+      decision: { action: 'revalidate', reason: 'stale', fwd: 'stale', stored, age: 0 },
+    }
+    const started = this.#background.start(async () => {
+      const landing = await this.#land(forwarded, flight)
+      if (landing.kind === 'fill') await landing.fill.ended
+      if (landing.kind === 'unshared') await discard(landing.response)
+    })
+    if (!started) this.#endFlight(stored.key, flight)
+  }
+
+  // ── admit, fill ──
+
+  /** Asks the origin, and keeps what may be kept. `filled` is called when a fill that was started has ended. */
+  async #ask(forwarded: Forwarded, signal: AbortSignal, filled: () => void): Promise<Landing> {
+    const { exchange, route, star, decision } = forwarded
+    const { request } = exchange
+    const key = exchange.key as CacheKey
+    const stored = decision.action === 'revalidate' ? decision.stored : undefined
+    const mayStore = decision.action === 'revalidate' || decision.mayStore
+    let begun = this.#invalidations.begin()
+    const requestedAt = this.#clock.now()
+
+    let response: OriginResponse
+    try {
+      response = await route.origin.fetch(
+        {
+          method: stored === undefined ? request.method : 'GET',
+          scheme: request.scheme,
+          authority: exchange.authority,
+          target: rewritten(route.rewrite, star, exchange.target),
+          fields: [
+            ...forwardedFields(request, this.#host, this.#keeps(forwarded), mayStore),
+            ...(stored === undefined ? [] : validationFields([stored])),
+          ],
+          body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
+          onInterim: (status, fields) => request.onInterim?.(status, fields),
+        },
+        signal,
+      )
+    } catch (error) {
+      return { kind: 'failed', error: asCdnError(error) }
+    }
+
+    const receivedAt = this.#clock.now()
+    exchange.fwdStatus = response.status
+    exchange.originAnsweredAt = receivedAt
+    if (stored !== undefined && response.status === 304) {
+      await discard(response)
+      // Not about what is stored here: ask again, for the whole (RFC 9111 §4.3.4).
+      if (!identifies(response.fields, stored))
+        return this.#ask({ ...forwarded, decision: { ...decision, action: 'fetch', mayStore: true } }, signal, filled)
+      return this.#freshen(forwarded, stored, response.fields, { requestedAt, receivedAt, begun })
+    }
+    if (stored !== undefined && isFailure(response.status) && decideAfterFailure(stored, receivedAt) !== undefined) {
+      await discard(response)
+      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_UNREACHABLE', `${route.origin.name} answered ${response.status}`) }
+    }
+    // This response is what came of the change; only what began before it is out of date.
+    if (!isSafe(request.method) && response.status < 400) begun = await this.#invalidate(exchange, response.fields)
+
+    const answered = { method: stored === undefined ? request.method : 'GET', url: exchange.url, fields: request.fields }
+    const admission: Admission = mayStore
+      ? admit(key, answered, { ...response, requestedAt, receivedAt }, route.policy, randomUUID)
+      : { store: false, reason: decision.reason }
+    if (!admission.store) return this.#refused(forwarded, response, admission.reason)
+
+    const length = bodyLength(response)
+    const writer =
+      length !== undefined && length > route.policy.maxBodyBytes
+        ? undefined
+        : await this.#store.write(admission.meta, length).catch(() => this.#storeFailed(undefined))
+    if (writer === undefined) return this.#refused(forwarded, response, 'too-large')
+    exchange.stored = true
+    const fill = new Fill({
+      meta: admission.meta,
+      source: response.body,
+      writer,
+      length,
+      maxBytes: route.policy.maxBodyBytes,
+      mayCommit: () => this.#invalidations.isCurrent(key, begun),
+      settled: (result) => {
+        filled()
+        exchange.stored = result.stored
+        if (result.stored) this.#absences.forget(key)
+        else {
+          exchange.notStored = result.reason
+          if (result.reason === 'store-failed') this.#storeFailures++
+          this.#absences.note(key, result.reason, this.#clock.now(), result.reason === 'too-large')
+        }
+      },
+    })
+    return { kind: 'fill', fill }
+  }
+
+  /** Which of the client's conditions the origin is to answer. What may be stored has to come whole, whoever asks. */
+  #keeps({ exchange, decision }: Forwarded): 'all' | 'range' | 'none' {
+    if (decision.action === 'revalidate') return 'none'
+    if (
+      !decision.mayStore ||
+      exchange.request.method !== 'GET' ||
+      this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
+    )
+      return 'all'
+    return 'range'
+  }
+
+  async #refused({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {
+    const key = exchange.key as CacheKey
+    if (decision.action === 'revalidate' || decision.mayStore) {
+      exchange.notStored = reason
+      // Who asks next for what only one may have does not wait for it. What merely this request forbids says nothing about the next.
+      if (reason !== 'head' && reason !== 'not-modified') this.#absences.note(key, reason, this.#clock.now(), true)
+      if (decision.action === 'revalidate' && SUPERSEDES.has(reason))
+        await this.#store.remove(key).catch(() => this.#storeFailed(0))
+    }
+    return { kind: 'unshared', response }
+  }
+
+  /** RFC 9111 §4.3.4: the stored response, with what the 304 says anew. */
+  async #freshen(
+    { exchange, route }: Forwarded,
+    stored: StoredMeta,
+    update: Fields,
+    times: { requestedAt: number; receivedAt: number; begun: number },
+  ): Promise<Landing> {
+    const key = stored.key
+    // A cookie is for the one who asked. It goes along with this answer, and not into the store.
+    const merged = mergedFields([...stored.fields, ...stored.withheld], withoutFields(endToEndFields(update), SET_COOKIE))
+    // What was stored has been found fit for everybody; who asked this time does not matter.
+    const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, CREDENTIALS) }
+    const admission = admit(key, answered, { status: stored.status, fields: merged, ...times }, route.policy, () => stored.id)
+    const meta: StoredMeta = admission.store
+      ? { ...admission.meta, selecting: stored.selecting }
+      : // It may no longer be kept, but this validation still holds for this answer.
+        { ...stored, freshness: { ...stored.freshness, validateAlways: true, forbidsStale: true } }
+    if (this.#invalidations.isCurrent(key, times.begun))
+      exchange.stored = await this.#store.freshen(meta).catch(() => this.#storeFailed(false))
+    const cookies: string[] = []
+    for (let at = 0; at < update.length; at += 2)
+      if (update[at]?.toLowerCase() === 'set-cookie') cookies.push('Set-Cookie', update[at + 1] as string)
+    return { kind: 'freshened', meta, updated: cookies }
+  }
+
+  /** Resolves, when everything invalidated has left the store, to the number of what begins right after. */
+  async #invalidate(exchange: Exchange, response: Fields): Promise<number> {
+    const keys: CacheKey[] = []
+    for (const href of invalidatedUrls(exchange.url, response)) {
+      const url = new URL(href)
+      const scheme = url.protocol.slice(0, -1)
+      const target = normalisedTarget(url.pathname + url.search)
+      const found = target === undefined ? undefined : this.#route(scheme, url.host, target)?.route
+      if (target === undefined || found?.kind !== 'origin') continue
+      const key = cacheKey(scheme, url.host, target, found.policy.query)
+      keys.push(key)
+      this.#invalidations.invalidate(key)
+      // Whoever asks from now on does not join what began before.
+      this.#flights.delete(key)
+    }
+    const begun = this.#invalidations.begin()
+    for (const key of keys) {
+      const removed = await this.#store.remove(key).catch(() => this.#storeFailed(0))
+      if (removed > 0) this.#absences.note(key, 'invalidated', this.#clock.now())
+    }
+    return begun
+  }
+
+  // ── deliver ──
+
+  async #deliver(forwarded: Forwarded, landing: Landing): Promise<CdnResponse> {
+    const { exchange, decision } = forwarded
+    const { request } = exchange
+    const now = this.#clock.now()
+    switch (landing.kind) {
+      case 'fill': {
+        const { meta, length } = landing.fill
+        const age = currentAge(meta, now)
+        exchange.aged(meta, age)
+        const part = partFor(request.method, request.fields, meta, length, now)
+        const body: Body | undefined =
+          part.body === 'none' ? undefined : landing.fill.read(part.body === 'whole' ? undefined : part.body)
+        return exchange.respond(part.status, part.fields, body, age >= 1 ? age : undefined)
+      }
+      case 'freshened':
+        return this.#serveAgain(forwarded, landing.meta, exchange.collapsed ? [] : landing.updated)
+      case 'unshared': {
+        const { response } = landing
+        const fields = withoutFields(endToEndFields(response.fields), WITHHELD)
+        const bodiless = request.method === 'HEAD' || response.status === 204 || response.status === 304
+        if (bodiless) await discard(response)
+        return exchange.respond(response.status, fields, bodiless ? undefined : response.body, undefined)
+      }
+      case 'failed': {
+        const stale = decision.action === 'revalidate' ? decideAfterFailure(decision.stored, now) : undefined
+        if (stale === undefined || landing.error.source !== 'origin') throw landing.error
+        exchange.reason = stale.reason
+        exchange.error = landing.error
+        return this.#serveAgain(forwarded, stale.stored)
+      }
+    }
+  }
+
+  // ── log, explain, close ──
+
+  #ended(exchange: Exchange): void {
+    this.#open--
+    if (exchange.hit) this.#hits++
+    const entry = exchange.entry(this.#requests++)
+    this.#options.log.forEach((sink, at) => {
+      try {
+        sink.write(entry)
+      } catch {
+        this.#sinkFailures[at] = (this.#sinkFailures[at] ?? 0) + 1
+      }
+    })
+    if (this.#open === 0) this.#idle?.()
+  }
+
+  async explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation> {
+    const target = normalisedTarget(request.target)
+    const authority = request.authority.toLowerCase()
+    const found = target === undefined ? undefined : this.#route(request.scheme, authority, target)
+    if (target === undefined || found === undefined)
+      return {
+        key: undefined,
+        route: undefined,
+        decision: undefined,
+        lines: [new CdnError(target === undefined ? 'CDN_BAD_REQUEST' : 'CDN_NO_ROUTE').message],
+      }
+    const { route } = found
+    const first = `route "${route.name}"`
+    if (route.kind !== 'origin')
+      return {
+        key: undefined,
+        route: route.name,
+        decision: undefined,
+        lines: [first, route.kind === 'redirect' ? `redirects with ${route.status}` : `answers itself with ${route.status}`],
+      }
+    const key = cacheKey(request.scheme, authority, target, route.policy.query)
+    const known = await this.#lookedUp(key)
+    const stored = selected(known, request.fields, route)
+    const now = this.#clock.now()
+    const decision = decide(
+      request,
+      stored === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: stored.meta },
+      route.policy,
+      now,
+    )
+    const absence = this.#absences.get(key)
+    const memory =
+      stored !== undefined || decision.action !== 'fetch'
+        ? []
+        : explainAbsence(absence && { reason: absence.reason, secondsAgo: (now - absence.at) / 1000 })
+    return {
+      key,
+      route: route.name,
+      decision,
+      lines: [`${first}, origin "${route.origin.name}", key ${key}`, ...explainDecision(decision), ...memory],
+    }
+  }
+
+  stats(): EngineStats {
+    return {
+      requests: this.#requests,
+      hits: this.#hits,
+      open: this.#open,
+      revalidations: { started: this.#background.started, skipped: this.#background.skipped },
+      store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
+      log: this.#options.log.map((sink, at) => ({
+        name: sink.name,
+        failed: this.#sinkFailures[at] ?? 0,
+        dropped: sink.dropped ?? 0,
+      })),
+    }
+  }
+
+  async close({ graceMs = 30_000 }: { graceMs?: number } = {}): Promise<void> {
+    this.#closing = true
+    const { promise: graceOver, resolve: endGrace } = Promise.withResolvers<void>()
+    const cancel = this.#clock.after(graceMs, endGrace)
+    await Promise.race([this.#drained(), graceOver])
+    cancel()
+    for (const flight of this.#flights.values()) flight.abort()
+    const { origins, log } = this.#options
+    await Promise.allSettled(origins.map((origin) => origin.close?.()))
+    await this.#store.close().catch(() => this.#storeFailed(undefined))
+    await Promise.allSettled(log.map((sink) => sink.close()))
+  }
+
+  async #drained(): Promise<void> {
+    if (this.#open > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#idle = resolve
+      await promise
+    }
+    await this.#background.drained()
+    await Promise.all([...this.#flights.values()].map((flight) => flight.fill?.ended))
+  }
+}
+
+function selected(known: readonly StoredResponse[], fields: Fields, { policy }: OriginRoute): StoredResponse | undefined {
+  if (known.length === 0) return undefined
+  const [only] = known
+  if (known.length === 1 && only?.meta.selecting.length === 0) return only
+  const meta = selectStored(
+    known.map((response) => response.meta),
+    fields,
+    policy.normalise,
+  )
+  return meta === undefined ? undefined : known.find((response) => response.meta === meta)
+}
+
+/** A client's request as the cache asks it on its own account: nobody waits for it, so it has no body and no interims. */
+function plainRequest({ scheme, authority, target, httpVersion, fields, clientAddress, signal }: CdnRequest): CdnRequest {
+  return { method: 'GET', scheme, authority, target, httpVersion, fields, clientAddress, signal }
+}
+
+function bodyLength({ status, fields }: OriginResponse): number | undefined {
+  if (status === 204) return 0
+  const declared = fieldValue(fields, 'content-length')
+  return declared === undefined || !/^\d+$/.test(declared) ? undefined : Number(declared)
+}
+
+/** Lets go of a response that nobody gets: to its end when that is near, so that its connection can be used again. */
+async function discard({ body }: OriginResponse): Promise<void> {
+  let seen = 0
+  try {
+    for await (const chunk of body) {
+      seen += chunk.byteLength
+      if (seen > WORTH_DRAINING) return
+    }
+  } catch {
+    // It was not wanted anyway.
+  }
+}
+
+function limited(body: AsyncIterable<Uint8Array>, fields: Fields, maxBytes: number): AsyncIterable<Uint8Array> {
+  if (Number(fieldValue(fields, 'content-length') ?? 0) > maxBytes)
+    throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
+  return (async function* () {
+    let seen = 0
+    for await (const chunk of body) {
+      seen += chunk.byteLength
+      if (seen > maxBytes) throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
+      yield chunk
+    }
+  })()
+}

@@ -1,0 +1,41 @@
+// The requests and responses the engine works with. Adapters translate to and from other people's types.
+import type { Body } from '../http/body.ts'
+import type { Fields } from '../http/fields.ts'
+
+export interface CdnRequest {
+  readonly method: string
+  readonly scheme: 'http' | 'https'
+  /** Host and port as the client named them. */
+  readonly authority: string
+  /** Path and query as the client sent them, starting with "/". */
+  readonly target: string
+  readonly httpVersion: string
+  readonly fields: Fields
+  readonly body?: AsyncIterable<Uint8Array> | undefined
+  readonly clientAddress?: string | undefined
+  /** Aborted when the client has gone. Read only when somebody has to wait, so an adapter may make it on demand. */
+  readonly signal: AbortSignal
+  /** Takes interim responses (1xx), where the protocol can carry them. */
+  readonly onInterim?: ((status: number, fields: Fields) => void) | undefined
+}
+
+export interface CdnResponse {
+  readonly status: number
+  /** Everything to be sent, in order. Framing is the adapter's: Transfer-Encoding and Connection are never here. */
+  readonly fields: Fields
+  /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
+  readonly body: Body | undefined
+  /** The adapter calls this once, when the last byte is out or the client has gone. The log entry is written then. */
+  finished(bytes: number, complete: boolean): void
+}
+
+export interface Handler {
+  /**
+   * Answers a request. Never rejects: what goes wrong becomes a response with an error status. A hit in memory is
+   * answered at once, everything else by a promise.
+   */
+  handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
+
+  /** Whether any route is for this request. Middleware hands on what has none. */
+  matches(request: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean
+}

@@ -1,0 +1,209 @@
+// An origin over HTTP/1.1, on an undici pool.
+import { type Dispatcher, Pool } from 'undici'
+import { CdnError } from '../errors.ts'
+import { type Fields, fieldLines, withField } from '../http/fields.ts'
+import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
+
+export interface HttpOriginOptions {
+  /** Appears in errors and logs. */
+  name: string
+  /** "http://host:port" or "https://…"; a path is put before that of every request. */
+  url: string
+  /** Host to name in requests. Default: that of `url`. "client" passes on the client's. */
+  host?: string | undefined
+  /** Longest wait for a connection, in milliseconds. Default: 5,000. */
+  connectTimeoutMs?: number | undefined
+  /** Longest wait for the head of the response, with everything before it, in milliseconds; for requests with a body, counted from its end. Default: 30,000. */
+  headTimeoutMs?: number | undefined
+  /** Longest silence in the middle of a body, in milliseconds. Default: 30,000. */
+  bodyTimeoutMs?: number | undefined
+  /** Most connections at a time. Four times as many more requests may wait; beyond that they fail at once. Default: 256. */
+  connections?: number | undefined
+  /** Passes on transfer codings that are not understood, as if there were none. Default: they are refused (RFC 9112 §6.1). */
+  lenientTransferCodings?: boolean | undefined
+}
+
+/** More than so many 1xx before the final response are an attack or a fault. */
+const MAX_INTERIM = 32
+const MAX_HEAD_BYTES = 64 * 1024
+/** How much of a body waits here for its reader before the connection is paused. */
+const WINDOW = 256 * 1024
+
+export function httpOrigin(options: HttpOriginOptions): Origin {
+  const { name, host, connectTimeoutMs = 5_000, headTimeoutMs = 30_000, bodyTimeoutMs = 30_000, connections = 256 } = options
+  const base = new URL(options.url)
+  const prefix = base.pathname.replace(/\/$/, '')
+  const pool = new Pool(base.origin, {
+    connections,
+    pipelining: 1,
+    headersTimeout: headTimeoutMs,
+    bodyTimeout: bodyTimeoutMs,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    connect: { timeout: connectTimeoutMs },
+  })
+  let waiting = 0
+
+  return {
+    name,
+    async fetch(request, signal) {
+      if (waiting >= connections * 5)
+        throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} has ${waiting} requests waiting already`)
+      waiting++
+      const exchange = new Exchange(name, request, options.lenientTransferCodings ?? false)
+      const stop = (): void => exchange.abort(new CdnError('CDN_CLIENT_GONE'))
+      if (signal.aborted) stop()
+      signal.addEventListener('abort', stop, { once: true })
+      const timeout =
+        request.body === undefined ? setTimeout(() => exchange.abort(late(name, headTimeoutMs)), headTimeoutMs) : undefined
+      try {
+        pool.dispatch(
+          {
+            path: prefix + request.target,
+            method: request.method as Dispatcher.HttpMethod,
+            headers: withField(request.fields, 'host', host === 'client' ? request.authority : (host ?? base.host)),
+            // undici takes any async iterable; its types name only Node's own streams.
+            body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
+          },
+          exchange,
+        )
+        return await exchange.head.promise
+      } finally {
+        waiting--
+        clearTimeout(timeout)
+        // From here on, leaving the body's loop is what ends it.
+        signal.removeEventListener('abort', stop)
+      }
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+/** One request on its way through undici: the head as a promise, then the body as an iterable with a window. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly head = Promise.withResolvers<OriginResponse>()
+  readonly #origin: string
+  readonly #onInterim: OriginRequest['onInterim']
+  readonly #lenient: boolean
+  #controller: Dispatcher.DispatchController | undefined
+  #interims = 0
+  #answered = false
+  #queue: Uint8Array[] = []
+  #queuedBytes = 0
+  #ended = false
+  #failure: CdnError | undefined
+  #wake: (() => void) | undefined
+
+  constructor(origin: string, request: OriginRequest, lenient: boolean) {
+    this.#origin = origin
+    this.#onInterim = request.onInterim
+    this.#lenient = lenient
+  }
+
+  abort(reason: CdnError): void {
+    this.#fail(reason)
+    this.#controller?.abort(reason)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#failure !== undefined) controller.abort(this.#failure)
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    const fields = decoded(controller.rawHeaders as Buffer[])
+    if (status < 200) {
+      if (++this.#interims > MAX_INTERIM)
+        return void this.abort(
+          new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} sent more than ${MAX_INTERIM} interim responses`),
+        )
+      this.#onInterim?.(status, fields)
+      return
+    }
+    const codings = fieldLines(fields, 'transfer-encoding')
+    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked') {
+      return void this.abort(
+        new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} used the transfer coding "${codings.join(', ')}"`),
+      )
+    }
+    this.#answered = true
+    this.head.resolve({ status, fields, body: this.#body() })
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#queue.push(chunk)
+    this.#queuedBytes += chunk.byteLength
+    if (this.#queuedBytes >= WINDOW) controller.pause()
+    this.#wake?.()
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(this.#explained(error))
+  }
+
+  #fail(error: CdnError): void {
+    this.#failure ??= error
+    if (!this.#answered) this.head.reject(this.#failure)
+    this.#wake?.()
+  }
+
+  #explained(error: Error & { code?: string }): CdnError {
+    if (error instanceof CdnError) return error
+    const detail = `${this.#origin}: ${error.message}`
+    if (
+      error.code === 'UND_ERR_HEADERS_TIMEOUT' ||
+      error.code === 'UND_ERR_BODY_TIMEOUT' ||
+      error.code === 'UND_ERR_CONNECT_TIMEOUT'
+    )
+      return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
+    if (this.#answered) return new CdnError('CDN_ORIGIN_BROKE_OFF', detail, error)
+    if (
+      error.code?.startsWith('HPE_') ||
+      error.code === 'UND_ERR_HEADERS_OVERFLOW' ||
+      /bad (response|upgrade)/.test(error.message)
+    )
+      return new CdnError('CDN_ORIGIN_PROTOCOL', detail, error)
+    return new CdnError('CDN_ORIGIN_UNREACHABLE', detail, error)
+  }
+
+  #body(): AsyncIterableIterator<Uint8Array> {
+    const done = { done: true, value: undefined } as const
+    return {
+      [Symbol.asyncIterator]() {
+        return this
+      },
+      next: async () => {
+        for (;;) {
+          const value = this.#queue.shift()
+          if (value !== undefined) {
+            this.#queuedBytes -= value.byteLength
+            if (this.#queuedBytes < WINDOW / 2) this.#controller?.resume()
+            return { done: false, value }
+          }
+          if (this.#failure !== undefined) throw this.#failure
+          if (this.#ended) return done
+          const { promise, resolve } = Promise.withResolvers<void>()
+          this.#wake = resolve
+          await promise
+        }
+      },
+      return: async () => {
+        if (!this.#ended) this.abort(new CdnError('CDN_CLIENT_GONE'))
+        this.#queue = []
+        return done
+      },
+    }
+  }
+}
+
+function decoded(raw: readonly Buffer[]): Fields {
+  return raw.map((part) => part.toString('latin1'))
+}
+
+function late(name: string, ms: number): CdnError {
+  return new CdnError('CDN_ORIGIN_TIMEOUT', `${name} sent no response within ${ms} ms`)
+}

@@ -1,0 +1,79 @@
+// The cache key: what of a request's URL goes in, and in which spelling.
+import type { CacheKey } from '../http/stored-response.ts'
+import type { Policy } from './policy.ts'
+
+/** Printable ASCII that needs no second look: no escapes, no backslash, no fragment, no brackets or quotes. */
+const PLAIN = /^\/[A-Za-z0-9\-_~!$&'()*+,;=:@/?.]*$/
+const DOT_SEGMENT = /\/\.{1,2}(?:\/|\?|$)/
+
+/**
+ * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot
+ * segments resolved (RFC 3986 §6.2.2). Key, route and origin all see this one, so that no two of them can disagree
+ * about what was asked. `undefined` when the target is not a path (RFC 9112 §3.2.1).
+ */
+export function normalisedTarget(target: string): string | undefined {
+  if (PLAIN.test(target) && !DOT_SEGMENT.test(target)) return target
+  if (!target.startsWith('/') || /[^\x21-\x7e\x80-\xff]|[#\\]/.test(target)) return undefined
+  const mark = target.indexOf('?')
+  const path = mark < 0 ? target : target.slice(0, mark)
+  const query = mark < 0 ? '' : target.slice(mark)
+  return resolvedDots(normalisedEscapes(path)) + normalisedEscapes(query)
+}
+
+function normalisedEscapes(text: string): string {
+  return text
+    .replace(/[\x80-\xff"<>^`{|}]/g, (character) => escaped(character.charCodeAt(0)))
+    .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => {
+      const character = String.fromCharCode(Number.parseInt(hex, 16))
+      return /[A-Za-z0-9\-._~]/.test(character) ? character : `%${hex.toUpperCase()}`
+    })
+}
+
+function escaped(code: number): string {
+  return `%${code.toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+function resolvedDots(path: string): string {
+  if (!DOT_SEGMENT.test(path)) return path
+  const kept: string[] = []
+  const segments = path.split('/').slice(1)
+  for (const [index, segment] of segments.entries()) {
+    const last = index === segments.length - 1
+    if (segment === '..') kept.pop()
+    if (segment !== '.' && segment !== '..') kept.push(segment)
+    else if (last) kept.push('')
+  }
+  return `/${kept.join('/')}`
+}
+
+/** Names the stored responses for a URL. `target` has to be normalised; `scheme` and `authority` in lower case. */
+export function cacheKey(scheme: string, authority: string, target: string, query: Policy['query']): CacheKey {
+  return `${scheme}://${authority}${query === 'all' && !target.includes('?') ? target : keyedTarget(target, query)}` as CacheKey
+}
+
+function keyedTarget(target: string, query: Policy['query']): string {
+  const mark = target.indexOf('?')
+  if (mark < 0) return target
+  const path = target.slice(0, mark)
+  if (query === 'none') return path
+  const parameters = target.slice(mark + 1).split('&')
+  const kept = query === 'all' ? parameters : parameters.filter((parameter) => query.includes(parameterName(parameter)))
+  if (kept.length === 0) return path
+  // Sorted by name only: the order of several values of one parameter may matter to the origin.
+  return `${path}?${kept
+    .map((text, at) => ({ text, at }))
+    .sort((a, b) => byName(a.text, b.text) || a.at - b.at)
+    .map(({ text }) => text)
+    .join('&')}`
+}
+
+function parameterName(parameter: string): string {
+  const equals = parameter.indexOf('=')
+  return equals < 0 ? parameter : parameter.slice(0, equals)
+}
+
+function byName(a: string, b: string): number {
+  const nameA = parameterName(a)
+  const nameB = parameterName(b)
+  return nameA < nameB ? -1 : nameA > nameB ? 1 : 0
+}

@@ -1,0 +1,85 @@
+// Which route a request takes, and what `*` stood for.
+import type { Policy } from './policy.ts'
+
+export interface Match {
+  readonly scheme: string | undefined
+  /** A host, or "*" labels before it: "*.example.com". `undefined`: any. */
+  readonly authority: string | undefined
+  /** Text before and after the one `*` of the path; `after` is undefined when there is no `*`. */
+  readonly before: string
+  readonly after: string | undefined
+}
+
+interface RouteBase {
+  readonly name: string
+  readonly match: Match
+  readonly methods: readonly string[] | undefined
+}
+
+/** `Source` is what answers requests that go forward; this floor does not look into it. */
+export type Route<Source = unknown> =
+  | (RouteBase & {
+      readonly kind: 'origin'
+      readonly origin: Source
+      readonly rewrite: string | undefined
+      readonly policy: Policy
+    })
+  | (RouteBase & { readonly kind: 'redirect'; readonly location: string; readonly status: number })
+  | (RouteBase & { readonly kind: 'respond'; readonly status: number; readonly fields: readonly string[]; readonly body: string })
+
+/** "/a/*", "https://host/a/*" or "//host/a/*" as a `Match`; a message when it is none. */
+export function parseMatch(text: string): Match | string {
+  const url = /^(?:(https?):)?\/\/([^/?#]+)(\/.*)?$/.exec(text)
+  const path = url ? (url[3] ?? '/*') : text
+  if (!path.startsWith('/')) return 'must begin with "/" or "https://"'
+  if (/[?#\s]/.test(path)) return 'must not contain "?", "#" or white space: a match is about the path'
+  const star = path.indexOf('*')
+  if (star >= 0 && path.indexOf('*', star + 1) >= 0) return 'may contain one "*" in its path'
+  const authority = url?.[2]?.toLowerCase()
+  if (authority !== undefined && authority.lastIndexOf('*') > 0) return 'may contain "*" only as the first label of its host'
+  return {
+    scheme: url?.[1],
+    authority,
+    before: star < 0 ? path : path.slice(0, star),
+    after: star < 0 ? undefined : path.slice(star + 1),
+  }
+}
+
+/** What `*` stood for: "" when the match has none, `undefined` when it does not match. `target` may carry a query. */
+export function matches(match: Match, scheme: string, authority: string, target: string): string | undefined {
+  if (match.scheme !== undefined && match.scheme !== scheme) return undefined
+  if (match.authority !== undefined && !matchesHost(match.authority, authority)) return undefined
+  if (match.after === '') {
+    // By far the most common form, and nothing to copy when it is "/*".
+    if (!target.startsWith(match.before)) return undefined
+    return withoutQuery(target).slice(match.before.length)
+  }
+  const path = withoutQuery(target)
+  if (match.after === undefined) return path === match.before ? '' : undefined
+  if (path.length < match.before.length + match.after.length) return undefined
+  if (!path.startsWith(match.before) || !path.endsWith(match.after)) return undefined
+  return path.slice(match.before.length, path.length - match.after.length)
+}
+
+function matchesHost(pattern: string, authority: string): boolean {
+  if (pattern === '*') return true
+  if (pattern.startsWith('*.')) return withoutPort(authority, pattern).endsWith(pattern.slice(1))
+  return withoutPort(authority, pattern) === pattern
+}
+
+/** A pattern without a port matches whatever the port is. */
+function withoutPort(authority: string, pattern: string): string {
+  return /:\d+$/.test(pattern) ? authority : authority.replace(/:\d+$/, '')
+}
+
+function withoutQuery(target: string): string {
+  const mark = target.indexOf('?')
+  return mark < 0 ? target : target.slice(0, mark)
+}
+
+/** The path and query to ask the origin for. A rewrite changes what the origin sees, never the key. */
+export function rewritten(rewrite: string | undefined, star: string, target: string): string {
+  if (rewrite === undefined) return target
+  const mark = target.indexOf('?')
+  return rewrite.replace('*', () => star) + (mark < 0 ? '' : target.slice(mark))
+}
