@@ -1,0 +1,5 @@
+// What it takes to test a configuration, a store or a sink without network and without sleeping.
+export * from './fake-clock.ts'
+export * from './player.ts'
+export * from './scripted-origin.ts'
+export * from './store-contract.ts'
