@@ -1,0 +1,75 @@
+// A successful unsafe request makes what is stored for its URL unusable, and what was under way for it, too.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { play, scriptedOrigin, settled } from '@simple-cdn/testing'
+
+function site() {
+  const origin = scriptedOrigin()
+  const player = play({ origins: { origin }, routes: [{ match: '/*', origin: 'origin' }] })
+  const page = { headers: { 'Cache-Control': 'max-age=60' }, body: 'old' }
+  origin.answer(page)
+  return { origin, page, ...player }
+}
+
+describe('an unsafe request', () => {
+  for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'M-SEARCH']) {
+    it(`with ${method} invalidates its URL when it succeeds`, async () => {
+      const { origin, get } = site()
+      await get('/')
+      await get('/', { method, body: 'x' })
+      await get('/')
+      assert.equal(origin.requests.length, 3)
+    })
+  }
+
+  it('leaves everything as it is when it fails', async () => {
+    const { origin, page, get } = site()
+    await get('/')
+    origin.answer({ status: 500 })
+    await get('/', { method: 'POST' })
+    origin.answer(page)
+    assert.match((await get('/')).header('cache-status'), /; hit/)
+  })
+
+  it('invalidates Location and Content-Location of the same host, and of no other', async () => {
+    const { origin, page, get } = site()
+    for (const url of ['/a', '/b', 'http://other.test/c']) await get(url)
+    origin.answer({ status: 201, headers: { Location: '/a', 'Content-Location': 'http://other.test/c' } })
+    await get('/', { method: 'POST' })
+    origin.answer(page)
+    assert.match((await get('/a')).header('cache-status'), /fwd=uri-miss/)
+    assert.match((await get('/b')).header('cache-status'), /; hit/)
+    assert.match((await get('http://other.test/c')).header('cache-status'), /; hit/)
+  })
+
+  it('keeps a fill that was under way from bringing the old version back', async () => {
+    const { origin, get } = site()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'old', after: promise })
+    const slow = get('/')
+    await settled()
+    origin.answer({ status: 204 })
+    await get('/', { method: 'PUT' })
+    resolve()
+    assert.equal((await slow).text, 'old')
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'new' })
+    assert.equal((await get('/')).text, 'new')
+  })
+
+  it('keeps a 304 that was under way from making the old version fresh again', async () => {
+    const { origin, clock, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, body: 'old' })
+    await get('/')
+    await clock.advance(61_000)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    origin.answer({ status: 304, headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, after: promise })
+    const slow = get('/')
+    await settled()
+    origin.answer({ status: 204 })
+    await get('/', { method: 'PUT' })
+    resolve()
+    await slow
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'new' })
+    assert.equal((await get('/')).text, 'new')
+  })
+})
