@@ -1,0 +1,77 @@
+// simple-cdn check: every route with its complete policy, or every mistake.
+import { basename } from 'node:path'
+import { asDuration, asSize, configWarnings, mistakeLine, type ResolvedConfig, resolveConfig } from '@simple-cdn/core/config'
+import { type AnyProgramConfig, checkProgramConfig } from '../config.ts'
+import { Failure } from '../failure.ts'
+import { findConfig, loadConfig } from '../load-config.ts'
+import { CONFIG_OPTION, type Command } from './command.ts'
+
+export const check: Command = {
+  usage: 'simple-cdn check [--config PATH]',
+  summary: 'Prints every route with its complete policy, or every mistake of the configuration.',
+  help: `Loads the configuration as "simple-cdn start" does, and starts nothing.
+
+  -c, --config PATH   another configuration file than cdn.config.ts
+
+Exit code 1 when the configuration has mistakes. Warnings are allowed.
+`,
+  options: CONFIG_OPTION,
+  operands: [],
+  async run(values) {
+    const path = findConfig(values.config, process.cwd())
+    const { server: _, ...config } = checked(path, await loadConfig(path))
+    const warnings = configWarnings(config).map((warning) => `warning: ${mistakeLine(warning)}`)
+    process.stdout.write(
+      `${[`${basename(path)} is all right.`, ...warnings, '', ...described(resolveConfig(config))].join('\n')}\n`,
+    )
+    return 0
+  },
+}
+
+/** A configuration without mistakes. Throws a `Failure` that lists all there are. */
+export function checked(path: string, config: unknown): AnyProgramConfig {
+  const mistakes = checkProgramConfig(config)
+  if (mistakes.length === 0) return config as AnyProgramConfig
+  const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`
+  throw new Failure([`${basename(path)} has ${count}:`, ...mistakes.map((mistake) => `  ${mistakeLine(mistake)}`)].join('\n'))
+}
+
+type DescribedRoute = ResolvedConfig['routes'][number]
+type Policy = Extract<DescribedRoute, { kind: 'origin' }>['policy']
+
+function described({ name, store, maxRequestBodyBytes, routes }: ResolvedConfig): readonly string[] {
+  return [
+    `name ${name}, store ${store.name} (${asSize(store.stats().maxBytes)}), request bodies up to ${asSize(maxRequestBodyBytes)}`,
+    ...routes.flatMap((route) => ['', ...describedRoute(route)]),
+  ]
+}
+
+function describedRoute(route: DescribedRoute): readonly string[] {
+  const methods = route.methods === undefined ? '' : ` (${route.methods.join(', ')} only)`
+  const head = `${route.name}${methods}`
+  if (route.kind === 'redirect') return [head, `  redirects to ${route.location} with ${route.status}`]
+  if (route.kind === 'respond') return [head, `  answers itself with ${route.status}`]
+  const rewritten = route.rewrite === undefined ? '' : `, asked for ${route.rewrite}`
+  return [head, `  origin ${route.origin.name}${rewritten}`, ...describedPolicy(route.policy).map((line) => `  ${line}`)]
+}
+
+function describedPolicy(policy: Policy): readonly string[] {
+  if (!policy.cache) return ['not cached']
+  const { defaultTtl, overrideTtl } = policy
+  return [
+    overrideTtl === undefined
+      ? `fresh for as long as the origin says${defaultTtl === undefined ? '' : `, else ${asDuration(defaultTtl)}`}`
+      : `fresh for ${asDuration(overrideTtl)}, whatever the origin says`,
+    `stale-while-revalidate ${asDuration(policy.staleWhileRevalidate)}, stale-if-error ${asDuration(policy.staleIfError)}, where the response names none`,
+    `key: query ${list(policy.query)}; request fields ${list(policy.selectOn)}, and those of Vary`,
+    `past the cache with cookies: ${list(policy.bypassCookies)}`,
+    `obeys ${list([...policy.targetedFields, 'cache-control'])}; clients' Cache-Control ${policy.honorRequestDirectives ? 'too' : 'not'}`,
+    `bodies up to ${asSize(policy.maxBodyBytes)}`,
+    `guesses lifetimes: ${policy.heuristicFreshness ? 'yes' : 'no'}; shares responses that set cookies: ${policy.shareSetCookie ? 'yes' : 'no'}`,
+  ]
+}
+
+function list(names: string | readonly string[]): string {
+  if (typeof names === 'string') return names
+  return names.length === 0 ? 'none' : names.join(', ')
+}

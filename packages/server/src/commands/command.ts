@@ -1,0 +1,26 @@
+// What a command of the command line is.
+import type { ParseArgsOptionsConfig } from 'node:util'
+
+/** Options as they were given; those that were left out are not there. */
+export interface Values {
+  readonly config?: string
+  readonly host?: string
+  readonly port?: string
+  readonly admin?: string
+  readonly token?: string
+  readonly method?: string
+  readonly header?: readonly string[]
+}
+
+export interface Command {
+  readonly usage: string
+  /** In a sentence. */
+  readonly summary: string
+  readonly help: string
+  readonly options: ParseArgsOptionsConfig
+  readonly operands: readonly string[]
+  /** Resolves to the exit code. Throws a `Failure` where it can say what to do. */
+  run(values: Values, operands: readonly string[]): Promise<number>
+}
+
+export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const

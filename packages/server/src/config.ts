@@ -1,0 +1,136 @@
+// What cdn.config.ts says: the configuration of the cache, and beside it that of the server.
+import type { CdnConfig, Duration, OriginsConfig, Size } from '@simple-cdn/core'
+import {
+  type AnyConfig,
+  type Check,
+  checkConfig,
+  configError,
+  duration,
+  integer,
+  isRecord,
+  type Mistake,
+  options,
+  parseDuration,
+  parseSize,
+  shown,
+  size,
+  text,
+} from '@simple-cdn/core/config'
+import type { AdminOptions } from './admin.ts'
+import type { ListenOptions } from './listen.ts'
+
+export interface ServerConfig {
+  /** Name or address to listen on. Default: all interfaces. */
+  host?: string
+  /** 0 is any that is free. Default: 8080. */
+  port?: number
+  /** Requests on more connections than this are answered with 503. Default: 10,000. */
+  maxConnections?: number
+  /** Requests with a larger head are refused with 431. Default: "16kb". */
+  maxHead?: Size
+  /** Longest time for the head of a request to come in. Default: "15s". */
+  headTimeout?: Duration
+  /** Longest silence of a client in the middle of a body, its own or ours. Default: "60s". */
+  bodyTimeout?: Duration
+  /** Longest time that a connection stays open between two requests. Default: "75s". */
+  idleTimeout?: Duration
+  /** How long requests that are under way may take to finish when the server stops. Default: "30s". */
+  grace?: Duration
+  /** `false` for none. */
+  admin?: false | AdminConfig
+}
+
+/** The listener for whoever runs this: health, explanations, figures. Never the public one. */
+export interface AdminConfig {
+  /** Default: "127.0.0.1". */
+  host?: string
+  /** Default: any that is free, and `simple-cdn explain` finds it. */
+  port?: number
+  /** What a request must bring as `Authorization: Bearer …`. Default: one that is made at each start. */
+  token?: string
+}
+
+/** The configuration of the cache, with that of the server. */
+export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig> extends CdnConfig<Origins> {
+  server?: ServerConfig
+}
+
+/** What `cdn.config.ts` exports: a configuration, or a function that makes one from the environment. */
+export type ConfigSource<Origins extends OriginsConfig = OriginsConfig> =
+  | ProgramConfig<Origins>
+  | ((env: NodeJS.ProcessEnv) => ProgramConfig<Origins> | Promise<ProgramConfig<Origins>>)
+
+/** Checks a configuration at compile time: a route can only name an origin that exists. Changes nothing. */
+export function defineConfig<const Origins extends OriginsConfig>(config: ConfigSource<Origins>): ConfigSource<Origins> {
+  return config
+}
+
+/** A `ProgramConfig` with whatever origins. */
+export type AnyProgramConfig = AnyConfig & { server?: ServerConfig }
+
+export interface ResolvedServer {
+  readonly listen: Omit<ListenOptions, 'onError'>
+  readonly admin: AdminOptions | undefined
+  readonly graceMs: number
+}
+
+/** A timer in Node takes no longer one, by far. */
+const MAX_SECONDS = 86_400
+const MAX_HEAD_BYTES = 1024 ** 2
+/** A guess at it takes longer than the server lives. */
+const MIN_TOKEN = 16
+
+const timeout = duration(0.001, MAX_SECONDS)
+const port = integer(0, 65_535)
+const host = text((value) => (/^[\w.:-]+$/.test(value) ? undefined : `${shown(value)} is neither a name nor an address`))
+const token = text((value) =>
+  /^[\x21-\x7e]+$/.test(value) && value.length >= MIN_TOKEN
+    ? undefined
+    : `write at least ${MIN_TOKEN} characters without white space`,
+)
+
+const adminOptions = options({ host, port, token })
+const admin: Check = (value, path) => (value === false ? [] : adminOptions(value, path))
+
+const serverOptions = options({
+  host,
+  port,
+  maxConnections: integer(1, 1_000_000),
+  maxHead: size(1024, MAX_HEAD_BYTES),
+  headTimeout: timeout,
+  bodyTimeout: timeout,
+  idleTimeout: timeout,
+  grace: duration(0, MAX_SECONDS),
+  admin,
+})
+
+/** Every mistake of a configuration file; empty when it has none. Takes anything, and never throws. */
+export function checkProgramConfig(config: unknown): readonly Mistake[] {
+  if (!isRecord(config)) return checkConfig(config)
+  const { server, ...cache } = config
+  return [...checkConfig(cache), ...(server === undefined ? [] : serverOptions(server, 'server'))]
+}
+
+/** @throws ConfigError CDN_CONFIG_INVALID, naming every mistake at once. */
+export function resolveServer(server: ServerConfig): ResolvedServer {
+  const mistakes = serverOptions(server, 'server')
+  if (mistakes.length > 0) throw configError(mistakes)
+  const { admin = {} } = server
+  return {
+    listen: {
+      host: server.host,
+      port: server.port ?? 8080,
+      maxConnections: server.maxConnections ?? 10_000,
+      maxHeadBytes: parseSize(server.maxHead) ?? 16 * 1024,
+      headTimeoutMs: milliseconds(server.headTimeout ?? '15s'),
+      bodyTimeoutMs: milliseconds(server.bodyTimeout ?? '60s'),
+      idleTimeoutMs: milliseconds(server.idleTimeout ?? '75s'),
+    },
+    admin: admin === false ? undefined : { host: admin.host ?? '127.0.0.1', port: admin.port ?? 0, token: admin.token },
+    graceMs: milliseconds(server.grace ?? '30s'),
+  }
+}
+
+function milliseconds(value: Duration): number {
+  return Math.ceil((parseDuration(value) as number) * 1000)
+}

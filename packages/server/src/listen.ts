@@ -1,0 +1,257 @@
+// The public listener: node:http with limits on everything a client can make wait or grow.
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { malformed, type Refusal, refusalOf } from './well-formed.ts'
+
+export interface ListenOptions {
+  /** `undefined`: all interfaces. */
+  readonly host: string | undefined
+  /** 0: any that is free. */
+  readonly port: number
+  /** Requests on more connections than this are answered with 503; connections far above it are dropped. */
+  readonly maxConnections: number
+  /** Larger heads are refused with 431. */
+  readonly maxHeadBytes: number
+  /** Longest time for the head of a request to come in. */
+  readonly headTimeoutMs: number
+  /** Longest time that a connection stays open between requests. */
+  readonly idleTimeoutMs: number
+  /** Longest silence of a client in the middle of a body, its own or ours. How long a body takes as a whole has no limit. */
+  readonly bodyTimeoutMs: number
+  /** Trouble with the listening socket itself, which goes on listening. */
+  readonly onError: (error: Error) => void
+}
+
+export interface Listener {
+  readonly url: string
+  readonly stats: () => ListenerStats
+  /** Takes no more connections, lets each one finish what it has begun, and ends those that take longer than `graceMs`. */
+  stop(graceMs: number): Promise<void>
+}
+
+export interface ListenerStats {
+  readonly connections: number
+  /** Connections that were ended at once, there being too many. */
+  readonly dropped: number
+  /** Connections whose request was answered with 503, there being too many. */
+  readonly refused: number
+  /** Connections ended because their client was silent for too long in the middle of a body. */
+  readonly stalled: number
+  /** Requests that were not HTTP as it should be. */
+  readonly malformed: number
+}
+
+/** How many connections above the limit are told so before others are dropped. */
+const ROOM_FOR_REFUSALS = 128
+/** More at a time on one connection is no pipelining, but a flood. */
+const MAX_PIPELINED = 128
+/** How long a client may go on sending what nobody wants. Ending at once would take the answer from under its eyes (RFC 9112 §9.6). */
+const LINGER_MS = 5_000
+/** How often Node looks for heads that take too long. */
+const CHECKING_INTERVAL_MS = 1_000
+
+/** What is under way on one connection. */
+interface Conversation {
+  /** In the order of their requests. Pipelining clients have several. */
+  readonly responses: ServerResponse[]
+  readonly tooMany: boolean
+  /** Waiting for us to say that it may send its body. */
+  expectsContinue: boolean
+  /** Its parser has given up: to be told when everything asked before has been answered. */
+  refusal: Refusal | undefined
+}
+
+/** Answers requests with `handle`. Rejects when the address cannot be had. */
+export async function listen(handle: RequestListener, options: ListenOptions): Promise<Listener> {
+  const conversations = new Map<Socket, Conversation>()
+  const counts = { dropped: 0, refused: 0, stalled: 0, malformed: 0 }
+  let draining = false
+
+  const server = createServer({
+    maxHeaderSize: options.maxHeadBytes,
+    headersTimeout: options.headTimeoutMs,
+    // It would cut a large upload, however steadily it comes in; silence is what `timeout` below is about.
+    requestTimeout: 0,
+    keepAliveTimeout: options.idleTimeoutMs,
+    connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, options.headTimeoutMs),
+    insecureHTTPParser: false,
+    // Ours says what is wrong.
+    requireHostHeader: false,
+  })
+  server.timeout = options.bodyTimeoutMs
+  server.maxConnections = options.maxConnections + ROOM_FOR_REFUSALS
+  // Ours counts them, and says so; Node leaves out what is too much.
+  server.maxHeadersCount = 0
+  // Who has said everything may still be waiting for the answer.
+  Object.assign(server, { httpAllowHalfOpen: true })
+
+  server.on('connection', (socket: Socket) => {
+    const tooMany = conversations.size >= options.maxConnections
+    conversations.set(socket, { responses: [], tooMany, expectsContinue: false, refusal: undefined })
+    socket.once('close', () => conversations.delete(socket))
+  })
+  server.on('drop', () => counts.dropped++)
+
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request
+    const conversation = conversations.get(socket) as Conversation
+    conversation.responses.push(response)
+    response.once('close', () => {
+      conversation.responses.splice(conversation.responses.indexOf(response), 1)
+      if (conversation.refusal !== undefined) giveUp(socket, conversation, conversation.refusal)
+      else if (draining && conversation.responses.length === 0) socket.destroySoon()
+      else if (!request.complete) linger(request, socket)
+    })
+    const tooMuch = conversation.tooMany || conversation.responses.length > MAX_PIPELINED
+    const refusal = tooMuch ? OVERLOADED : refusalOf(request)
+    if (refusal === undefined) {
+      if (draining) response.setHeader('Connection', 'close')
+      handle(request, response)
+      return
+    }
+    if (refusal === OVERLOADED) counts.refused++
+    else counts.malformed++
+    response.writeHead(refusal.status, refusalFields(refusal)).end(refusalText(refusal))
+  }
+  server.on('request', answer)
+
+  server.on('checkContinue', (request, response) => {
+    const conversation = conversations.get(request.socket) as Conversation
+    conversation.expectsContinue = true
+    // Without a 100 it is anybody's guess whether the body comes after all, so that nothing may follow it (RFC 9110 §10.1.1).
+    response.setHeader('Connection', 'close')
+    const proceed = (event: string | symbol): void => {
+      if (event !== 'readable' && event !== 'data') return
+      request.off('newListener', proceed)
+      conversation.expectsContinue = false
+      if (response.headersSent) return
+      if (!draining) response.removeHeader('Connection')
+      response.writeContinue()
+    }
+    // The body is asked for when somebody reads it.
+    request.on('newListener', proceed)
+    answer(request, response)
+  })
+
+  const giveUpOn = (socket: Socket, refusal: Refusal): void => {
+    const conversation = conversations.get(socket)
+    if (conversation === undefined || conversation.refusal !== undefined) return
+    conversation.refusal = refusal
+    if (refusal.status !== 408) counts.malformed++
+    giveUp(socket, conversation, refusal)
+  }
+
+  server.on('connect', (_, socket: Socket) => {
+    // Node has let go of it.
+    socket.on('error', () => socket.destroy()).resume()
+    giveUpOn(socket, { status: 501, message: 'this server has no CONNECT' })
+  })
+
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+    // What comes after `Connection: close` does not count (RFC 9112 §9.6).
+    else if (error.code !== 'HPE_CLOSED_CONNECTION') giveUpOn(socket, refusalFor(error))
+  })
+
+  server.on('timeout', (socket: Socket) => {
+    const conversation = conversations.get(socket)
+    const last = conversation?.responses.at(-1)
+    if (conversation === undefined || last === undefined) return void socket.destroy()
+    const takesNothing = socket.writableLength > 0
+    const sendsNothing = !last.req.complete && !conversation.expectsContinue && last.req.readableLength === 0
+    if (!takesNothing && !sendsNothing) {
+      // Not the client's turn: origins have timeouts of their own.
+      socket.setTimeout(options.bodyTimeoutMs)
+      return
+    }
+    counts.stalled++
+    if (takesNothing) socket.destroy()
+    else giveUpOn(socket, { status: 408, message: 'the body of the request stopped coming' })
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port: options.port, host: options.host }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  server.on('error', options.onError)
+
+  return {
+    url: urlOf(server),
+    stats: () => ({ connections: conversations.size, ...counts }),
+    async stop(graceMs) {
+      draining = true
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const [socket, { responses }] of conversations) {
+        for (const response of responses) if (!response.headersSent) response.setHeader('Connection', 'close')
+        // Nothing has been asked on it, and Node does not count it as idle.
+        if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
+      }
+      const grace = setTimeout(() => server.closeAllConnections(), graceMs)
+      await closed
+      clearTimeout(grace)
+    },
+  }
+}
+
+/** The rest of a body that has been answered already is thrown away, but not for ever. */
+function linger(request: IncomingMessage, socket: Socket): void {
+  const end = setTimeout(() => socket.destroy(), LINGER_MS)
+  for (const event of ['end', 'close']) request.once(event, () => clearTimeout(end))
+}
+
+/** Ends a connection whose parser has lost its way, after the answers to everything that came before. */
+function giveUp(socket: Socket, { responses }: Conversation, refusal: Refusal): void {
+  const [first] = responses
+  // With an answer already on its way, its body is what went wrong; with a complete request, its answer comes first.
+  if (first === undefined || !(first.headersSent || first.req.complete)) refuse(socket, refusal)
+  else if (!first.req.complete) socket.destroy()
+}
+
+const OVERLOADED: Refusal = { status: 503, message: 'this server has too many connections' }
+
+function refusalFor({ code, message }: NodeJS.ErrnoException): Refusal {
+  if (code === 'HPE_HEADER_OVERFLOW') return { status: 431, message: 'the head of the request is too large' }
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
+    return { status: 413, message: 'the chunk extensions of the request are too large' }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, message: 'the head of the request took too long' }
+  if (code === 'HPE_INVALID_VERSION') return { status: 505, message: 'this server speaks HTTP/1.1' }
+  return malformed(message.replace(/^Parse Error: /, ''))
+}
+
+function refusalText({ status, message }: Refusal): string {
+  return `${status} ${message}\n`
+}
+
+function refusalFields(refusal: Refusal): Record<string, string> {
+  return {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(refusalText(refusal))),
+    'Cache-Control': 'no-store',
+    ...(refusal === OVERLOADED ? { 'Retry-After': '1' } : {}),
+    Connection: 'close',
+  }
+}
+
+/** Answers on the bare connection, there being no request to answer. */
+function refuse(socket: Socket, refusal: Refusal): void {
+  const fields = Object.entries(refusalFields(refusal)).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${fields.join('')}\r\n${refusalText(refusal)}`)
+  const end = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(end))
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo
+  const anywhere = address === '::' || address === '0.0.0.0'
+  return `http://${anywhere ? 'localhost' : family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
