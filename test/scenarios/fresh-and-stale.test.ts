@@ -54,6 +54,42 @@ describe('a fresh response', () => {
   })
 })
 
+describe('a HEAD for what is not stored', () => {
+  it('asks for the whole, so that who asks next has a hit', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'hello' })
+    const head = await get('/', { method: 'HEAD', headers: { Range: 'bytes=0-1' } })
+    assert.equal(head.text, '')
+    assert.equal(head.header('content-length'), '5')
+    assert.match(head.header('cache-status'), /fwd=uri-miss.*; stored/)
+    assert.match((await get('/', { method: 'HEAD' })).header('cache-status'), /; hit/)
+    assert.equal((await get('/')).text, 'hello')
+    assert.deepEqual(
+      origin.requests.map(({ method }) => method),
+      ['GET'],
+    )
+  })
+
+  it('does not fetch a large body for nobody', async () => {
+    const { origin, get } = site()
+    let sent = 0
+    const body = (async function* () {
+      for (; sent < 64; sent++) yield new Uint8Array(1024 * 1024)
+    })()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', 'Content-Length': String(64 * 1024 * 1024) }, body })
+    assert.equal((await get('/', { method: 'HEAD' })).header('content-length'), String(64 * 1024 * 1024))
+    assert.ok(sent < 4, `${sent} of 64 MiB were fetched`)
+  })
+
+  it('stays a HEAD when the last answer was not for everybody', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'private' }, body: 'mine' })
+    await get('/')
+    await get('/', { method: 'HEAD' })
+    assert.equal(origin.requests.at(-1)?.method, 'HEAD')
+  })
+})
+
 describe('a stale response', () => {
   it('is validated, and served again when the origin says 304', async () => {
     const { origin, clock, get } = site()

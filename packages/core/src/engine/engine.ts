@@ -297,12 +297,13 @@ export class Engine implements Handler {
   #collapses({ exchange, decision }: Forwarded): boolean {
     if (decision.action === 'revalidate') return true
     const { method, fields } = exchange.request
-    return (
-      decision.mayStore &&
-      method === 'GET' &&
-      !hasField(fields, 'range') &&
-      !this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
-    )
+    return this.#mayShare(exchange, decision) && (method === 'HEAD' || (method === 'GET' && !hasField(fields, 'range')))
+  }
+
+  /** Whether the answer may turn out to be for everybody, as far as is known before it is there. */
+  #mayShare(exchange: Exchange, decision: Forwarded['decision']): boolean {
+    if (decision.action === 'revalidate') return true
+    return decision.mayStore && !this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
   }
 
   #newFlight(key: CacheKey, unattended = false): Flight {
@@ -398,6 +399,7 @@ export class Engine implements Handler {
     const key = exchange.key as CacheKey
     const stored = decision.action === 'revalidate' ? decision.stored : undefined
     const mayStore = decision.action === 'revalidate' || decision.mayStore
+    const { method, keep } = this.#asking(forwarded)
     let begun = this.#invalidations.begin()
     const requestedAt = this.#clock.now()
 
@@ -405,12 +407,12 @@ export class Engine implements Handler {
     try {
       response = await route.origin.fetch(
         {
-          method: stored === undefined ? request.method : 'GET',
+          method,
           scheme: request.scheme,
           authority: exchange.authority,
           target: rewritten(route.rewrite, star, exchange.target),
           fields: [
-            ...forwardedFields(request, this.#host, this.#keeps(forwarded), mayStore),
+            ...forwardedFields(request, this.#host, keep, mayStore),
             ...(stored === undefined ? [] : validationFields([stored])),
           ],
           body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
@@ -439,7 +441,7 @@ export class Engine implements Handler {
     // This response is what came of the change; only what began before it is out of date.
     if (!isSafe(request.method) && response.status < 400) begun = await this.#invalidate(exchange, response.fields)
 
-    const answered = { method: stored === undefined ? request.method : 'GET', url: exchange.url, fields: request.fields }
+    const answered = { method, url: exchange.url, fields: request.fields }
     const admission: Admission = mayStore
       ? admit(key, answered, { ...response, requestedAt, receivedAt }, route.policy, randomUUID)
       : { store: false, reason: decision.reason }
@@ -473,16 +475,16 @@ export class Engine implements Handler {
     return { kind: 'fill', fill }
   }
 
-  /** Which of the client's conditions the origin is to answer. What may be stored has to come whole, whoever asks. */
-  #keeps({ exchange, decision }: Forwarded): 'all' | 'range' | 'none' {
-    if (decision.action === 'revalidate') return 'none'
-    if (
-      !decision.mayStore ||
-      exchange.request.method !== 'GET' ||
-      this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
-    )
-      return 'all'
-    return 'range'
+  /**
+   * How to ask the origin: with which method, and which of the client's conditions. What may be stored has to come whole,
+   * whoever asks; so a HEAD asks for what the next GET will want.
+   */
+  #asking({ exchange, decision }: Forwarded): { readonly method: string; readonly keep: 'all' | 'range' | 'none' } {
+    const { method } = exchange.request
+    if (decision.action === 'revalidate') return { method: 'GET', keep: 'none' }
+    if (!this.#mayShare(exchange, decision)) return { method, keep: 'all' }
+    if (method === 'HEAD') return { method: 'GET', keep: 'none' }
+    return { method, keep: method === 'GET' ? 'range' : 'all' }
   }
 
   async #refused({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {
@@ -557,8 +559,10 @@ export class Engine implements Handler {
         const age = currentAge(meta, now)
         exchange.aged(meta, age)
         const part = partFor(request.method, request.fields, meta, length, now)
-        const body: Body | undefined =
-          part.body === 'none' ? undefined : landing.fill.read(part.body === 'whole' ? undefined : part.body)
+        const reading = landing.fill.read(typeof part.body === 'string' ? undefined : part.body)
+        // Who takes nothing of the body has left already: a large one is not fetched for nobody.
+        if (part.body === 'none') void reading.return?.()
+        const body: Body | undefined = part.body === 'none' ? undefined : reading
         return exchange.respond(part.status, part.fields, body, age >= 1 ? age : undefined)
       }
       case 'freshened':

@@ -36,7 +36,6 @@ export const REASONS = {
   'store-failed': 'the store failed',
   'unsafe-method': 'the response to this method is not reusable',
   head: 'the response to a HEAD has no body to store',
-  'origin-failed': 'the origin failed',
   // Why is it absent?
   invalidated: 'a later request changed the resource',
   evicted: 'it was evicted to make room',
