@@ -54,6 +54,28 @@ describe('a fresh response', () => {
   })
 })
 
+describe('a request that says no-store, on a route that obeys clients', () => {
+  for (const [what, waited] of [
+    ['nothing', undefined],
+    ['a stale response', 61_000],
+  ] as const) {
+    it(`leaves the store as it is when it holds ${what}`, async () => {
+      const { origin, clock, get } = site({ honorRequestDirectives: true })
+      origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'old' })
+      if (waited !== undefined) {
+        await get('/')
+        await clock.advance(waited)
+      }
+      origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'new' })
+      assert.equal((await get('/', { headers: { 'Cache-Control': 'no-store' } })).text, 'new')
+      const asked = origin.requests.length
+      await get('/')
+      assert.equal(origin.requests.length, asked + 1, 'the next one asks again')
+      assert.match((await get('/')).header('cache-status'), /; hit/)
+    })
+  }
+})
+
 describe('a HEAD for what is not stored', () => {
   it('asks for the whole, so that who asks next has a hit', async () => {
     const { origin, get } = site()

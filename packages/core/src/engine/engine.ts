@@ -76,8 +76,11 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
   'too-large',
   'no-lifetime',
 ])
+/** Reasons that lie in the request: they say nothing about the next. */
+const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'request-no-store'])
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
-const CREDENTIALS: ReadonlySet<string> = new Set(['cookie', 'authorization'])
+/** What concerns the one who asks, not what is stored for everybody. */
+const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cache-control', 'cookie'])
 const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
 
 /** Enough to drain what is left of a response without giving its connection up. */
@@ -491,8 +494,8 @@ export class Engine implements Handler {
     const key = exchange.key as CacheKey
     if (decision.action === 'revalidate' || decision.mayStore) {
       exchange.notStored = reason
-      // Who asks next for what only one may have does not wait for it. What merely this request forbids says nothing about the next.
-      if (reason !== 'head' && reason !== 'not-modified') this.#absences.note(key, reason, this.#clock.now(), true)
+      // Who asks next for what only one may have does not wait for it.
+      if (!OF_THE_REQUEST.has(reason)) this.#absences.note(key, reason, this.#clock.now(), true)
       if (decision.action === 'revalidate' && SUPERSEDES.has(reason))
         await this.#store.remove(key).catch(() => this.#storeFailed(0))
     }
@@ -510,7 +513,7 @@ export class Engine implements Handler {
     // A cookie is for the one who asked. It goes along with this answer, and not into the store.
     const merged = mergedFields([...stored.fields, ...stored.withheld], withoutFields(endToEndFields(update), SET_COOKIE))
     // What was stored has been found fit for everybody; who asked this time does not matter.
-    const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, CREDENTIALS) }
+    const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, PERSONAL) }
     const admission = admit(key, answered, { status: stored.status, fields: merged, ...times }, route.policy, () => stored.id)
     const meta: StoredMeta = admission.store
       ? { ...admission.meta, selecting: stored.selecting }
@@ -632,7 +635,7 @@ export class Engine implements Handler {
     )
     const absence = this.#absences.get(key)
     const memory =
-      stored !== undefined || decision.action !== 'fetch'
+      decision.action !== 'fetch' || (decision.fwd !== 'uri-miss' && decision.fwd !== 'vary-miss')
         ? []
         : explainAbsence(absence && { reason: absence.reason, secondsAgo: (now - absence.at) / 1000 })
     return {

@@ -1,5 +1,5 @@
 // The second question: may this response be kept, and for how long?
-import { type Directives, decidingDirectives, directiveSeconds } from '../http/cache-control.ts'
+import { type Directives, decidingDirectives, directiveSeconds, parseDirectives } from '../http/cache-control.ts'
 import { endToEndFields, type Fields, fieldValue, hasCookies, hasField, onlyFields, withoutFields } from '../http/fields.ts'
 import { explicitLifetime, heuristicLifetime, initialAge, type Lifetime } from '../http/freshness.ts'
 import { parseContentRange } from '../http/ranges.ts'
@@ -55,6 +55,10 @@ export function admit(
   // A 304 answers the client's own condition; there is no representation in it to keep (RFC 9110 §15.4.5).
   if (status === 304) return refuse('not-modified')
   if (status === 206 && !isAskedPart(request, fields)) return refuse('partial-mismatch')
+
+  // (RFC 9111 §5.2.1.5)
+  if (policy.honorRequestDirectives && parseDirectives(fieldValue(request.fields, 'cache-control')).has('no-store'))
+    return refuse('request-no-store')
 
   // must-understand replaces no-store where we do understand (RFC 9111 §5.2.2.3).
   const understands = directives.has('must-understand') && UNDERSTOOD.has(status)
