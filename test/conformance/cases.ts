@@ -3,8 +3,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+const kinds = ['required', 'optimal', 'check'] as const
+const types = ['cached', 'not_cached', 'etag_validated', 'lm_validated'] as const
+
 /** What a case is about: a requirement of RFC 9111, a wasted chance to reuse, or a question to which both answers are right. */
-export type Kind = 'required' | 'optimal' | 'check'
+export type Kind = (typeof kinds)[number]
 
 /** A field as a case writes it. A number is a date, in seconds from "now"; `false` keeps the field out of the comparison with the reply. */
 export type FieldLine = readonly [name: string, value: string | number, compared?: boolean]
@@ -48,7 +51,7 @@ export interface Exchange {
   /** The origin closes the connection in place of an answer. */
   readonly disconnect?: boolean
 
-  readonly expected_type?: 'cached' | 'not_cached' | 'etag_validated' | 'lm_validated'
+  readonly expected_type?: (typeof types)[number]
   /** The method that reaches the origin. */
   readonly expected_method?: string
   /** `null`: any. Default: that of `response_status`, else 200. */
@@ -117,13 +120,13 @@ const known: Readonly<Record<keyof Exchange, true>> = {
 
 /** Where the cases are: what SIMPLE_CDN_CACHE_TESTS says, else beside the repository. They are not part of it. */
 export const casesPath = resolve(
-  process.env.SIMPLE_CDN_CACHE_TESTS ??
+  process.env.SIMPLE_CDN_CACHE_TESTS ||
     fileURLToPath(new URL('../../../shared/conformance/cache-tests-b55b8bd.json', import.meta.url)),
 )
 
 export const haveCases = existsSync(casesPath)
 
-/** The cases that can be put to a proxy, in their order. Throws when one has a member that nobody here reads. */
+/** The cases that can be put to a proxy, in their order. Throws when one says something that nobody here reads. */
 export function loadCases(path: string = casesPath): readonly Case[] {
   const suites = JSON.parse(readFileSync(path, 'utf8')) as readonly RawSuite[]
   return suites.flatMap((suite) => suite.tests.filter((test) => test.browser_only !== true).map((test) => toCase(suite.id, test)))
@@ -136,16 +139,40 @@ interface RawSuite {
 
 interface RawCase {
   readonly id: string
+  readonly name?: string
+  readonly spec_anchors?: readonly string[]
   readonly kind?: Kind
+  /** Means something to a private cache only. */
   readonly browser_only?: boolean
+  /** The same the other way round: these two are for browsers to leave out. */
+  readonly cdn_only?: boolean
+  readonly browser_skip?: boolean
   readonly depends_on?: readonly string[]
   readonly requests: readonly Exchange[]
 }
 
-function toCase(suite: string, { id, kind = 'required', depends_on: dependsOn = [], requests: exchanges }: RawCase): Case {
-  for (const member of exchanges.flatMap(Object.keys)) {
-    if (!(member in known)) throw new Error(`case ${id} has "${member}", which this runner does not know`)
-  }
+const knownOfCase: Readonly<Record<keyof RawCase, true>> = {
+  id: true,
+  name: true,
+  spec_anchors: true,
+  kind: true,
+  browser_only: true,
+  cdn_only: true,
+  browser_skip: true,
+  depends_on: true,
+  requests: true,
+}
+
+function toCase(suite: string, test: RawCase): Case {
+  const { id, kind = 'required', depends_on: dependsOn = [], requests: exchanges } = test
+  // What is not read is not checked, and the case would be passed by accident.
+  const unknown = [
+    ...Object.keys(test).filter((member) => !(member in knownOfCase)),
+    ...exchanges.flatMap(Object.keys).filter((member) => !(member in known)),
+    ...[kind].filter((each) => !kinds.includes(each)),
+    ...exchanges.flatMap(({ expected_type: type }) => (type === undefined || types.includes(type) ? [] : [type])),
+  ]
+  if (unknown.length > 0) throw new Error(`case ${id} has "${unknown[0]}", which this runner does not know`)
   return { id, suite, kind, dependsOn, exchanges }
 }
 

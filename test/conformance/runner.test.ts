@@ -1,7 +1,10 @@
 // The conformance runner itself: cases of our own, straight against its origin, so that without a cache each must go as the table says.
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { type Case, type Exchange, type Kind, withDependencies } from './cases.ts'
+import { type Case, type Exchange, type Kind, loadCases, withDependencies } from './cases.ts'
 import { classify, type Verdict } from './classify.ts'
 import { type Outcome, play } from './client.ts'
 import { judgeArrivals, judgeHead } from './judge.ts'
@@ -148,6 +151,45 @@ describe('with a cache between client and origin', () => {
   it('a validation that never reached the origin is seen', () => {
     assert.equal(judgeArrivals([{ expected_type: 'etag_validated' }], [reply({})], [])?.at, 'behaviour')
   })
+})
+
+describe('the file of the cases', () => {
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'simple-cdn-cases-'))
+  })
+  after(() => rm(folder, { recursive: true }))
+  const load = async (...tests: readonly object[]) => {
+    const path = join(folder, 'cases.json')
+    await writeFile(path, JSON.stringify([{ id: 'ours', tests }]))
+    return loadCases(path)
+  }
+
+  it('gives each case what it leaves out', async () => {
+    assert.deepEqual(await load({ id: 'a', requests: [{}] }), [aCase([{}], { id: 'a' })])
+  })
+  it('has cases for browsers, which are left out whatever they say, and cases for proxies, which are not', async () => {
+    const cases = await load(
+      { id: 'browser', browser_only: true, requests: [{ cache: 'no-cache' }] },
+      { id: 'proxy', cdn_only: true, browser_skip: true, requests: [] },
+    )
+    assert.deepEqual(
+      cases.map(({ id }) => id),
+      ['proxy'],
+    )
+  })
+
+  const unknown: readonly [what: string, test: object, named: RegExp][] = [
+    ['member of a case', { requests: [], proxy_only: true }, /"proxy_only"/],
+    ['member of an exchange', { requests: [{}, { expected_trailers: [] }] }, /"expected_trailers"/],
+    ['kind', { requests: [], kind: 'vital' }, /"vital"/],
+    ['source of a reply', { requests: [{ expected_type: 'collapsed' }] }, /"collapsed"/],
+  ]
+  for (const [what, test, named] of unknown) {
+    it(`is refused with a ${what} that the runner does not know`, async () => {
+      await assert.rejects(load({ id: 'a', ...test }), named)
+    })
+  }
 })
 
 describe('a verdict', () => {
