@@ -47,7 +47,7 @@ export async function startProgram(profile: Profile, originPort: number): Promis
   const folder = await mkdtemp(join(tmpdir(), 'simple-cdn-conformance-'))
   await writeFile(join(folder, 'cdn.config.mjs'), `export default ${JSON.stringify(configOf(profile, originPort))}\n`)
   const port = await freePort()
-  const args = ['--conditions=@simple-cdn/source', bin, 'start', '--port', `${port}`]
+  const args = ['--conditions=@simple-cdn/source', bin, 'start', '--host', '127.0.0.1', '--port', `${port}`]
   const program = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
   const ended = once(program, 'exit')
   const stop = async (): Promise<void> => {
