@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { type Case, type Exchange, type Kind, loadCases, withDependencies } from './cases.ts'
 import { classify, type Verdict } from './classify.ts'
 import { type Outcome, play } from './client.ts'
+import { surprises } from './expected.ts'
 import { judgeArrivals, judgeHead } from './judge.ts'
 import { type Origin, startOrigin } from './origin.ts'
 
@@ -228,5 +229,42 @@ describe('a verdict', () => {
       withDependencies(cases, ['d']).map(({ id }) => id),
       ['a', 'c', 'd'],
     )
+  })
+})
+
+describe('the list of what may fail', () => {
+  const listed = 'conditional-lm-fresh-no-lm'
+  // What is said of one case; the others of the list are not among the cases, which is said of each.
+  const saidOf = (id: string, kind: Kind, verdict: Verdict, outcome: Outcome = { overlooked: [] }) =>
+    surprises(
+      [aCase([], { id, kind })],
+      { verdicts: new Map([[id, verdict]]), outcomes: new Map([[id, outcome]]), seconds: 0 },
+      'strict-rfc',
+    ).filter((sentence) => !sentence.endsWith('there is no such case'))
+
+  const table: readonly [sentence: string, id: string, kind: Kind, verdict: Verdict, said: readonly RegExp[]][] = [
+    ['is silent about a case that is passed', 'a', 'required', 'pass', []],
+    ['tells of a case that fails and is not listed', 'a', 'required', 'fail', [/^a \(required\): fail/]],
+    ['tells of a case that never showed what it is for', 'a', 'optimal', 'dependency', [/^a \(optimal\): dependency/]],
+    ['is silent about a question, whatever the answer', 'a', 'check', 'no', []],
+    ['is silent about a listed case that fails', listed, 'optimal', 'not-optimal', []],
+    ['tells of a listed case that is passed', listed, 'optimal', 'pass', [/is passed, and expected.json says it is not/]],
+  ]
+  for (const [sentence, id, kind, verdict, said] of table) {
+    it(sentence, () => {
+      const found = saidOf(id, kind, verdict)
+      assert.equal(found.length, said.length, found.join('; '))
+      for (const [at, each] of said.entries()) assert.match(found[at] ?? '', each)
+    })
+  }
+
+  it('tells of what a verdict does not cover', () => {
+    assert.deepEqual(saidOf('a', 'check', 'yes', { overlooked: ['reply 1 has TE: b'] }), [
+      'a: reply 1 has TE: b, which its verdict does not cover',
+    ])
+  })
+  it('has no case that does not exist', () => {
+    const said = surprises([], { verdicts: new Map(), outcomes: new Map(), seconds: 0 }, 'strict-rfc')
+    assert.ok(said.includes(`${listed} is in expected.json, and there is no such case`), said.join('; '))
   })
 })
