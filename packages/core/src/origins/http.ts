@@ -1,7 +1,7 @@
 // An origin over HTTP/1.1, on an undici pool.
 import { type Dispatcher, Pool } from 'undici'
 import { CdnError } from '../errors.ts'
-import { type Fields, fieldLines, withField } from '../http/fields.ts'
+import { type Fields, fieldLines, fieldValue, withField } from '../http/fields.ts'
 import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
 
 export interface HttpOriginOptions {
@@ -36,10 +36,12 @@ export function httpOrigin(options: HttpOriginOptions): Origin {
   const pool = new Pool(base.origin, {
     connections,
     pipelining: 1,
-    headersTimeout: headTimeoutMs,
-    bodyTimeout: bodyTimeoutMs,
+    // undici wants whole milliseconds.
+    headersTimeout: Math.ceil(headTimeoutMs),
+    bodyTimeout: Math.ceil(bodyTimeoutMs),
     maxHeaderSize: MAX_HEAD_BYTES,
-    connect: { timeout: connectTimeoutMs },
+    // Left to itself, undici offers HTTP/2, which hands fields over in another shape and has no connections to count.
+    connect: { timeout: connectTimeoutMs, allowH2: false },
   })
   let waiting = 0
 
@@ -86,9 +88,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #lenient: boolean
   #controller: Dispatcher.DispatchController | undefined
   #interims = 0
+  #begun = false
   #answered = false
   #queue: Uint8Array[] = []
   #queuedBytes = 0
+  #receivedBytes = 0
+  #declaredBytes = Number.NaN
   #ended = false
   #failure: CdnError | undefined
   #wake: (() => void) | undefined
@@ -109,27 +114,29 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#failure !== undefined) controller.abort(this.#failure)
   }
 
+  onResponseStarted(): void {
+    this.#begun = true
+  }
+
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     const fields = decoded(controller.rawHeaders as Buffer[])
+    // Nobody asked for another protocol, and there are no statuses below 100 (RFC 9110 §15.2.2, §15).
+    if (status === 101 || status < 100) return void this.#refuse(`answered with status ${status}`)
     if (status < 200) {
-      if (++this.#interims > MAX_INTERIM)
-        return void this.abort(
-          new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} sent more than ${MAX_INTERIM} interim responses`),
-        )
+      if (++this.#interims > MAX_INTERIM) return void this.#refuse(`sent more than ${MAX_INTERIM} interim responses`)
       this.#onInterim?.(status, fields)
       return
     }
     const codings = fieldLines(fields, 'transfer-encoding')
-    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked') {
-      return void this.abort(
-        new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} used the transfer coding "${codings.join(', ')}"`),
-      )
-    }
+    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked')
+      return void this.#refuse(`used the transfer coding "${codings.join(', ')}"`)
     this.#answered = true
+    this.#declaredBytes = Number(fieldValue(fields, 'content-length') ?? Number.NaN)
     this.head.resolve({ status, fields, body: this.#body() })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#receivedBytes += chunk.byteLength
     this.#queue.push(chunk)
     this.#queuedBytes += chunk.byteLength
     if (this.#queuedBytes >= WINDOW) controller.pause()
@@ -141,8 +148,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#wake?.()
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
+    // undici takes white space after the digits of Content-Length for another digit (RFC 9110 §5.5 allows it there).
+    if (error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && this.#receivedBytes === this.#declaredBytes)
+      return void this.onResponseEnd()
     this.#fail(this.#explained(error))
+  }
+
+  #refuse(what: string): void {
+    this.abort(new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} ${what}`))
   }
 
   #fail(error: CdnError): void {
@@ -154,20 +168,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   #explained(error: Error & { code?: string }): CdnError {
     if (error instanceof CdnError) return error
     const detail = `${this.#origin}: ${error.message}`
-    if (
-      error.code === 'UND_ERR_HEADERS_TIMEOUT' ||
-      error.code === 'UND_ERR_BODY_TIMEOUT' ||
-      error.code === 'UND_ERR_CONNECT_TIMEOUT'
-    )
-      return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
+    if (TOO_LATE.has(error.code ?? '')) return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
     if (this.#answered) return new CdnError('CDN_ORIGIN_BROKE_OFF', detail, error)
-    if (
-      error.code?.startsWith('HPE_') ||
-      error.code === 'UND_ERR_HEADERS_OVERFLOW' ||
-      /bad (response|upgrade)/.test(error.message)
-    )
-      return new CdnError('CDN_ORIGIN_PROTOCOL', detail, error)
-    return new CdnError('CDN_ORIGIN_UNREACHABLE', detail, error)
+    // What has begun and came to no head is not HTTP, whatever the parser stumbled over.
+    return new CdnError(this.#begun ? 'CDN_ORIGIN_PROTOCOL' : 'CDN_ORIGIN_UNREACHABLE', detail, error)
   }
 
   #body(): AsyncIterableIterator<Uint8Array> {
@@ -200,8 +204,17 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+const TOO_LATE: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT'])
+const SPACE = 32
+const TAB = 9
+
 function decoded(raw: readonly Buffer[]): Fields {
-  return raw.map((part) => part.toString('latin1'))
+  return raw.map((part) => {
+    // White space around a value is no part of it (RFC 9110 §5.5); undici leaves what comes after it.
+    let end = part.length
+    while (end > 0 && (part[end - 1] === SPACE || part[end - 1] === TAB)) end--
+    return part.toString('latin1', 0, end)
+  })
 }
 
 function late(name: string, ms: number): CdnError {
