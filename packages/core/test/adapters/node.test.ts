@@ -1,11 +1,11 @@
 // The cache behind node:http, byte by byte: between an origin and a client on bare sockets.
 import assert from 'node:assert/strict'
-import type { RequestListener } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { describe, it, type TestContext } from 'node:test'
 import type { CdnConfig, CdnResponse, Origin, OriginResponse } from '@simple-cdn/core'
 import { toMiddleware, toNodeHandler } from '@simple-cdn/core/node'
 import { rawClient } from '../support/raw-client.ts'
-import { type RawRequest, rawOrigin } from '../support/raw-origin.ts'
+import { listening, type RawRequest, rawOrigin } from '../support/raw-origin.ts'
 import { type Served, served } from '../support/served.ts'
 
 type Answer = string | ((request: RawRequest) => unknown)
@@ -509,6 +509,23 @@ describe('a request', () => {
     assert.equal(raw.heads.length, 1)
     await ask(port, GET.replace('GET', 'POST').replace('\r\n', '\r\nContent-Length: 0\r\n'))
     assert.deepEqual(lines(raw.heads[1] ?? '', 'content-length'), ['content-length: 0'])
+  })
+
+  it('that has been here before is refused: an origin that is the cache itself', async (t) => {
+    let handle: RequestListener = () => undefined
+    const server = createServer((request, response) => handle(request, response))
+    const url = `http://127.0.0.1:${await listening(server)}`
+    t.after(() => server.close().closeAllConnections())
+    const { port, cdn, logged } = await served(t, { origins: { app: url }, routes: [{ match: '/*', origin: 'app' }] })
+    handle = toNodeHandler(cdn)
+    assert.match(await ask(port, GET), /^HTTP\/1\.1 508 /)
+    assert.deepEqual(
+      (await logged(2)).map(({ status, error }) => [status, error?.code]),
+      [
+        [508, 'CDN_LOOP'],
+        [508, undefined],
+      ],
+    )
   })
 
   it('is logged once, whatever comes after it', async (t) => {
