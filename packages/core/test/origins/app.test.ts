@@ -6,12 +6,8 @@ import { settled } from '@simple-cdn/testing'
 
 const plain: OriginRequest = { method: 'GET', scheme: 'https', authority: 'site.test', target: '/a?b', fields: [] }
 
-function ask(
-  app: App,
-  request: Partial<OriginRequest> = {},
-  signal: AbortSignal = new AbortController().signal,
-): Promise<OriginResponse> {
-  return appOrigin('app', app, { headTimeoutMs: 50 }).fetch({ ...plain, ...request }, signal)
+function ask(app: App, request: Partial<OriginRequest> = {}, signal = new AbortController().signal): Promise<OriginResponse> {
+  return appOrigin('app', app).fetch({ ...plain, ...request }, signal)
 }
 
 async function textOf({ body }: OriginResponse): Promise<string> {
@@ -90,12 +86,11 @@ describe('an app', () => {
 
   it('took too long when it does not answer in time, and is told', async () => {
     let request: Request | undefined
-    const asked = failure(
-      ask((given) => {
-        request = given
-        return silence(given)
-      }),
-    )
+    const app: App = (given) => {
+      request = given
+      return silence(given)
+    }
+    const asked = failure(appOrigin('app', app, { headTimeoutMs: 50 }).fetch(plain, new AbortController().signal))
     assert.equal(await asked, 'CDN_ORIGIN_TIMEOUT')
     assert.equal(request?.signal.aborted, true)
   })
