@@ -15,7 +15,7 @@ export interface CachedOptions extends CacheConfig {
 }
 
 /**
- * Wraps an app. The app is the origin; what it says in Cache-Control is obeyed.
+ * Wraps an app. The app is the origin; what it says in Cache-Control is obeyed. It has 30 seconds for each response.
  *
  * @throws CdnError CDN_CONFIG_INVALID when an option is wrong.
  */

@@ -56,7 +56,7 @@ export function play<const Origins extends OriginsConfig>(config: CdnConfig<Orig
     async get(url, asked = {}) {
       const answer = await cdn.handle(requestFor(url, asked))
       const got = await readWhole(answer.body)
-      answer.finished(got.bytes.byteLength, got.brokenOff === undefined)
+      answer.finished(got.bytes.byteLength, got.brokenOff === undefined, got.brokenOff)
       // Fills and revalidations that were only waiting for their turn get it before the next line of the play.
       await settled()
       const { status, fields } = answer

@@ -1,9 +1,21 @@
 // Fetch-style requests and responses: for Hono, Bun, Deno, service workers and tests.
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
+import { CdnError } from '../errors.ts'
+import { leave, letGo } from '../http/body.ts'
 
 /** A handler that answers from the cache, and asks the origins for the rest. */
 export function toFetchHandler(cdn: Pick<Handler, 'handle'>): (request: Request) => Promise<Response> {
-  return async (request) => toResponse(await cdn.handle(toCdnRequest(request)))
+  return async (request) => {
+    const answer = await cdn.handle(toCdnRequest(request))
+    try {
+      return toResponse(answer, request.signal)
+    } catch (error) {
+      // There are statuses and fields that a Response cannot have.
+      letGo(answer.body)
+      const detail = error instanceof Error ? error.message : String(error)
+      return toResponse(answer.fail(new CdnError('CDN_ORIGIN_PROTOCOL', detail, error)), request.signal)
+    }
+  }
 }
 
 function toCdnRequest(request: Request): CdnRequest {
@@ -20,40 +32,67 @@ function toCdnRequest(request: Request): CdnRequest {
   }
 }
 
-function toResponse(answer: CdnResponse): Response {
+/** Those that a Response may have no body with, not even an empty one. */
+const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304])
+
+function toResponse(answer: CdnResponse, signal: AbortSignal): Response {
+  const { status, body } = answer
   const headers = new Headers()
   for (let at = 0; at < answer.fields.length; at += 2)
     headers.append(answer.fields[at] as string, answer.fields[at + 1] as string)
-  const init = { status: answer.status, headers }
-  const { body } = answer
-  if (body === undefined || body instanceof Uint8Array) {
-    answer.finished(body?.byteLength ?? 0, true)
-    return new Response(body as Uint8Array<ArrayBuffer> | undefined, init)
+  if (body === undefined || WITHOUT_BODY.has(status)) {
+    letGo(body)
+    answer.finished(0, true)
+    return new Response(null, { status, headers })
   }
-  return new Response(streamed(body, answer), init)
+  if (!(body instanceof Uint8Array)) return new Response(streamed(body, answer, signal), { status, headers })
+  answer.finished(body.byteLength, true)
+  return new Response(body as Uint8Array<ArrayBuffer>, { status, headers })
 }
 
-function streamed(body: AsyncIterable<Uint8Array>, answer: CdnResponse): ReadableStream<Uint8Array> {
+/** At the pace of its reader: nothing is read ahead, and what has been read is what the log says. */
+function streamed(body: AsyncIterable<Uint8Array>, answer: CdnResponse, signal: AbortSignal): ReadableStream<Uint8Array> {
   const iterator = body[Symbol.asyncIterator]()
   let bytes = 0
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const { done, value } = await iterator.next()
-        if (done === true) {
-          controller.close()
-          return answer.finished(bytes, true)
+  let over = false
+  let gone: () => void
+  const finish = (complete: boolean, error?: unknown): void => {
+    over = true
+    signal.removeEventListener('abort', gone)
+    answer.finished(bytes, complete, error)
+  }
+  return new ReadableStream(
+    {
+      start(controller) {
+        gone = () => {
+          finish(false)
+          controller.error(signal.reason)
+          leave(iterator)
         }
-        bytes += value.byteLength
-        controller.enqueue(value)
-      } catch (error) {
-        controller.error(error)
-        answer.finished(bytes, false)
-      }
+        signal.addEventListener('abort', gone)
+        if (signal.aborted) gone()
+      },
+      async pull(controller) {
+        try {
+          const { done, value } = await iterator.next()
+          if (over) return
+          if (done === true) {
+            controller.close()
+            return finish(true)
+          }
+          bytes += value.byteLength
+          controller.enqueue(value)
+        } catch (error) {
+          if (over) return
+          controller.error(error)
+          finish(false, error)
+        }
+      },
+      cancel() {
+        finish(false)
+        leave(iterator)
+      },
     },
-    async cancel() {
-      await iterator.return?.()
-      answer.finished(bytes, false)
-    },
-  })
+    { highWaterMark: 0 },
+  )
 }

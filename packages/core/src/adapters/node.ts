@@ -1,7 +1,9 @@
 // Node's requests and responses: http.createServer(toNodeHandler(cdn)), or as Express middleware.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
-import { type Fields, hasField } from '../http/fields.ts'
+import { CdnError } from '../errors.ts'
+import { leave, letGo } from '../http/body.ts'
+import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 
 /** For `http.createServer(toNodeHandler(cdn))`. */
 export function toNodeHandler(cdn: Pick<Handler, 'handle'>): (request: IncomingMessage, response: ServerResponse) => void {
@@ -61,7 +63,10 @@ class NodeRequest implements CdnRequest {
   }
 
   get body(): AsyncIterable<Uint8Array> | undefined {
-    return hasField(this.fields, 'content-length') || hasField(this.fields, 'transfer-encoding') ? this.#request : undefined
+    // A length of 0 is as good as none: some clients send it with every GET.
+    const length = fieldValue(this.fields, 'content-length') ?? '0'
+    if (length === '0' && !hasField(this.fields, 'transfer-encoding')) return undefined
+    return bodyOf(this.#request, this.#response)
   }
 
   get signal(): AbortSignal {
@@ -102,47 +107,75 @@ function refuse(response: ServerResponse): void {
   response.end('400 the request is malformed: it needs exactly one Host\n')
 }
 
+/** Left early, it does not take the connection along: the answer still has to go out on it. */
+async function* bodyOf(request: IncomingMessage, response: ServerResponse): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false })
+  } finally {
+    // Node skips the rest of a body only if nobody has begun to read it, and the next request comes after it.
+    if (response.closed) request.resume()
+    else response.once('close', () => request.resume())
+  }
+}
+
 function send(answer: CdnResponse, response: ServerResponse): void {
-  const { status, body } = answer
   if (response.closed || response.destroyed) {
-    if (body !== undefined && !(body instanceof Uint8Array)) void body[Symbol.asyncIterator]().return?.()
+    letGo(answer.body)
     return void answer.finished(0, false)
   }
   try {
-    response.writeHead(status, answer.fields as string[])
-  } catch {
-    // A field that node refuses to send: the origin's doing, and nothing of it may go out half.
-    if (body !== undefined && !(body instanceof Uint8Array)) void body[Symbol.asyncIterator]().return?.()
-    response.writeHead(502, { 'Content-Length': '0' }).end()
-    return void answer.finished(0, false)
+    response.writeHead(answer.status, answer.fields as string[])
+  } catch (error) {
+    letGo(answer.body)
+    return void sendInstead(answer, error, response)
   }
-  if (body === undefined || body instanceof Uint8Array) {
-    const bytes = body === undefined ? 0 : body.byteLength
-    response.once('close', () => answer.finished(response.writableFinished ? bytes : 0, response.writableFinished))
-    response.end(body)
-    return
+  sendBody(answer, response)
+}
+
+/** For a response that Node refuses to send, or for which it is too late, somebody having answered before us. */
+function sendInstead(answer: CdnResponse, error: unknown, response: ServerResponse): void {
+  if (response.headersSent) {
+    response.destroy()
+    return void answer.finished(0, false, error)
   }
-  void stream(body, answer, response)
+  const failure = answer.fail(new CdnError('CDN_ORIGIN_PROTOCOL', error instanceof Error ? error.message : String(error), error))
+  // Node keeps the phrase of the status it has refused.
+  response.statusMessage = ''
+  response.writeHead(failure.status, failure.fields as string[])
+  sendBody(failure, response)
+}
+
+function sendBody(answer: CdnResponse, response: ServerResponse): void {
+  const { body } = answer
+  if (body !== undefined && !(body instanceof Uint8Array)) return void stream(body, answer, response)
+  const bytes = body === undefined ? 0 : body.byteLength
+  response.once('close', () => answer.finished(bytes, response.writableFinished))
+  response.end(body)
 }
 
 async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, response: ServerResponse): Promise<void> {
   let bytes = 0
+  let broke: unknown
   const closed = new Promise<void>((resolve) => response.once('close', resolve))
   const iterator = body[Symbol.asyncIterator]()
   // Also wakes an iterator that waits for an origin: nobody waits for it any more.
-  void closed.then(() => iterator.return?.())
+  void closed.then(() => leave(iterator))
+  // A body that is not as long as it said must not be taken for whole, nor its end for the next response.
+  response.strictContentLength = true
   try {
     for (;;) {
       const { done, value } = await iterator.next()
       if (done === true || response.closed) break
+      const taken = response.write(value)
       bytes += value.byteLength
-      if (!response.write(value)) await Promise.race([closed, new Promise((resolve) => response.once('drain', resolve))])
+      if (!taken) await Promise.race([closed, new Promise((resolve) => response.once('drain', resolve))])
     }
     response.end()
-  } catch {
+  } catch (error) {
     // Broken off: the client must be able to tell, so the connection ends without an end of the message.
+    if (!response.closed) broke = error
     response.destroy()
   }
   await closed
-  answer.finished(bytes, response.writableFinished)
+  answer.finished(bytes, response.writableFinished, broke)
 }

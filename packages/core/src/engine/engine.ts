@@ -9,7 +9,7 @@ import { type CacheKey, currentAge, type StoredMeta, selectStored, selects } fro
 import type { Clock } from '../http/time.ts'
 import { validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
-import type { Origin, OriginResponse } from '../origins/origin.ts'
+import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
@@ -81,6 +81,8 @@ const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modifi
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 /** What concerns the one who asks, not what is stored for everybody. */
 const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cache-control', 'cookie'])
+/** Not in an interim response, and not in a 204 (RFC 9110 §8.6). */
+const CONTENT_LENGTH: ReadonlySet<string> = new Set(['content-length'])
 const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
 
 /** Enough to drain what is left of a response without giving its connection up. */
@@ -419,12 +421,20 @@ export class Engine implements Handler {
             ...(stored === undefined ? [] : validationFields([stored])),
           ],
           body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
-          onInterim: (status, fields) => request.onInterim?.(status, fields),
+          onInterim: (status, fields) => {
+            if (isInterim(status, fields)) request.onInterim?.(status, withoutFields(endToEndFields(fields), CONTENT_LENGTH))
+          },
         },
         signal,
       )
     } catch (error) {
       return { kind: 'failed', error: asCdnError(error) }
+    }
+
+    const fault = responseFault(response)
+    if (fault !== undefined) {
+      await discard(response)
+      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_PROTOCOL', `${route.origin.name} ${fault}`) }
     }
 
     const receivedAt = this.#clock.now()
@@ -572,7 +582,8 @@ export class Engine implements Handler {
         return this.#serveAgain(forwarded, landing.meta, exchange.collapsed ? [] : landing.updated)
       case 'unshared': {
         const { response } = landing
-        const fields = withoutFields(endToEndFields(response.fields), WITHHELD)
+        let fields = withoutFields(endToEndFields(response.fields), WITHHELD)
+        if (response.status === 204) fields = withoutFields(fields, CONTENT_LENGTH)
         const bodiless = request.method === 'HEAD' || response.status === 204 || response.status === 304
         if (bodiless) await discard(response)
         return exchange.respond(response.status, fields, bodiless ? undefined : response.body, undefined)
@@ -726,10 +737,15 @@ function limited(body: AsyncIterable<Uint8Array>, fields: Fields, maxBytes: numb
     throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
   return (async function* () {
     let seen = 0
-    for await (const chunk of body) {
-      seen += chunk.byteLength
-      if (seen > maxBytes) throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
-      yield chunk
+    try {
+      for await (const chunk of body) {
+        seen += chunk.byteLength
+        if (seen > maxBytes) throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
+        yield chunk
+      }
+    } catch (error) {
+      // Whatever ends a client's body early is the client's doing.
+      throw error instanceof CdnError ? error : new CdnError('CDN_CLIENT_GONE', 'in the middle of its body', error)
     }
   })()
 }

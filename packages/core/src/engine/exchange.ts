@@ -1,5 +1,5 @@
 // One exchange of messages: what is settled about a request, what was answered, and the log entry that says so.
-import { asCdnError, type CdnError } from '../errors.ts'
+import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { type Fields, fieldValue } from '../http/fields.ts'
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
@@ -104,9 +104,10 @@ export class Exchange implements CdnResponse {
     return this.respond(error.status, fields, this.request.method === 'HEAD' ? undefined : text, undefined, error.code)
   }
 
-  finished(bytes: number, complete: boolean): void {
+  finished(bytes: number, complete: boolean, error?: unknown): void {
     if (this.#ended) return
     this.#ended = true
+    if (!complete) this.error ??= asEnding(error)
     this.bytes = bytes
     this.complete = complete
     this.#host.ended(this)
@@ -150,4 +151,11 @@ export class Exchange implements CdnResponse {
       },
     }
   }
+}
+
+/** Why a response ended early. What makes a body throw and is no error of ours comes from an origin in this process. */
+function asEnding(error: unknown): CdnError {
+  if (error === undefined) return new CdnError('CDN_CLIENT_GONE')
+  if (error instanceof CdnError) return error
+  return new CdnError('CDN_ORIGIN_BROKE_OFF', error instanceof Error ? error.message : String(error), error)
 }

@@ -25,8 +25,16 @@ export interface CdnResponse {
   readonly fields: Fields
   /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
   readonly body: Body | undefined
-  /** The adapter calls this once, when the last byte is out or the client has gone. The log entry is written then. */
-  finished(bytes: number, complete: boolean): void
+  /**
+   * What to send in place of this response when it cannot be sent: the error as a response, in the log as well. Only
+   * before anything of it is out.
+   */
+  fail(error: unknown): CdnResponse
+  /**
+   * The adapter calls this once, when the last byte is out or the client has gone. The log entry is written then; `error`
+   * is what the body was broken off with.
+   */
+  finished(bytes: number, complete: boolean, error?: unknown): void
 }
 
 export interface Handler {

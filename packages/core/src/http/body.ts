@@ -3,6 +3,16 @@
 /** Content as bytes: in one piece, or as it comes. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
+/** For a body that nobody is going to read: whoever makes it is told. */
+export function letGo(body: Body | undefined): void {
+  if (body !== undefined && !(body instanceof Uint8Array)) leave(body[Symbol.asyncIterator]())
+}
+
+/** Ends a body in the middle. What goes wrong in letting go of something is nobody's concern any more. */
+export function leave(iterator: AsyncIterator<Uint8Array>): void {
+  void iterator.return?.().catch(() => undefined)
+}
+
 /** Offsets in bytes, both inclusive; `first <= last`. */
 export interface ByteRange {
   readonly first: number

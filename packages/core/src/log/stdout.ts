@@ -7,24 +7,52 @@ export interface StdoutSinkOptions {
   stream?: NodeJS.WritableStream & { readonly writableLength: number }
   /** Most bytes that wait for a reader of the stream; what comes on top is dropped and counted. Default: 8 MiB. */
   maxQueuedBytes?: number
+  /** Longest wait for a reader of the stream in `flush` and `close`, in milliseconds. Default: 5,000. */
+  maxFlushMs?: number
 }
 
 /** A batch is written when it has so many characters, or at the end of the turn of the event loop. */
 const BATCH = 32 * 1024
 
+/** When the stream breaks, since nobody is there to read the log, everything is dropped and counted; the program goes on. */
 export function stdoutSink({
   stream = process.stdout,
   maxQueuedBytes = 8 * 1024 * 1024,
+  maxFlushMs = 5_000,
 }: StdoutSinkOptions = {}): LogSink & { readonly dropped: number } {
   let lines = ''
+  /** Entries in `lines`. */
+  let batched = 0
   let scheduled = false
+  let broken = false
   let dropped = 0
+
+  // Without a listener, an error here would end the program.
+  const onError = (): void => {
+    broken = true
+  }
+  stream.on('error', onError)
 
   const writeOut = (): void => {
     scheduled = false
-    if (lines === '') return
-    stream.write(lines)
+    if (batched === 0) return
+    const entries = batched
+    stream.write(lines, (error) => {
+      if (error) dropped += entries
+    })
     lines = ''
+    batched = 0
+  }
+
+  const flush = (): Promise<void> => {
+    writeOut()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timeout = setTimeout(resolve, maxFlushMs)
+    stream.write('', () => {
+      clearTimeout(timeout)
+      resolve()
+    })
+    return promise
   }
 
   return {
@@ -33,25 +61,23 @@ export function stdoutSink({
       return dropped
     },
     write(entry: LogEntry) {
-      if (stream.writableLength > maxQueuedBytes) {
+      if (broken || stream.writableLength > maxQueuedBytes) {
         dropped++
         return
       }
       lines += `${JSON.stringify(entry)}\n`
+      batched++
       if (lines.length >= BATCH) writeOut()
       else if (!scheduled) {
         scheduled = true
         setImmediate(writeOut)
       }
     },
-    flush() {
-      lines === '' || writeOut()
-      return new Promise((resolve) => {
-        stream.write('', () => resolve())
-      })
-    },
-    close() {
-      return this.flush()
+    flush,
+    async close() {
+      await flush()
+      // What is still on its way may break later.
+      if (stream.writableLength === 0) stream.off('error', onError)
     },
   }
 }

@@ -1,8 +1,9 @@
 // An origin over HTTP/1.1, on an undici pool.
-import { type Dispatcher, Pool } from 'undici'
+import { Client, type Dispatcher, Pool } from 'undici'
 import { CdnError } from '../errors.ts'
-import { type Fields, fieldLines, withField } from '../http/fields.ts'
+import { type Fields, fieldLines, fieldValue, withField } from '../http/fields.ts'
 import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
+import { Slots } from './slots.ts'
 
 export interface HttpOriginOptions {
   /** Appears in errors and logs. */
@@ -13,7 +14,10 @@ export interface HttpOriginOptions {
   host?: string | undefined
   /** Longest wait for a connection, in milliseconds. Default: 5,000. */
   connectTimeoutMs?: number | undefined
-  /** Longest wait for the head of the response, with everything before it, in milliseconds; for requests with a body, counted from its end. Default: 30,000. */
+  /**
+   * Longest wait for the head of the response, with everything before it, in milliseconds. For requests with a body: for a
+   * connection, and again from the end of the body. Default: 30,000.
+   */
   headTimeoutMs?: number | undefined
   /** Longest silence in the middle of a body, in milliseconds. Default: 30,000. */
   bodyTimeoutMs?: number | undefined
@@ -23,11 +27,15 @@ export interface HttpOriginOptions {
   lenientTransferCodings?: boolean | undefined
 }
 
+/** More requests than this, for each connection, do not wait but fail. */
+const WAITING_PER_CONNECTION = 4
 /** More than so many 1xx before the final response are an attack or a fault. */
 const MAX_INTERIM = 32
 const MAX_HEAD_BYTES = 64 * 1024
 /** How much of a body waits here for its reader before the connection is paused. */
 const WINDOW = 256 * 1024
+/** RFC 9110 §9.2.2. TRACE is never passed on. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
 export function httpOrigin(options: HttpOriginOptions): Origin {
   const { name, host, connectTimeoutMs = 5_000, headTimeoutMs = 30_000, bodyTimeoutMs = 30_000, connections = 256 } = options
@@ -36,67 +44,125 @@ export function httpOrigin(options: HttpOriginOptions): Origin {
   const pool = new Pool(base.origin, {
     connections,
     pipelining: 1,
-    headersTimeout: headTimeoutMs,
-    bodyTimeout: bodyTimeoutMs,
+    // undici wants whole milliseconds.
+    headersTimeout: Math.ceil(headTimeoutMs),
+    bodyTimeout: Math.ceil(bodyTimeoutMs),
     maxHeaderSize: MAX_HEAD_BYTES,
-    connect: { timeout: connectTimeoutMs },
+    // Left to itself, undici offers HTTP/2, which hands fields over in another shape and has no connections to count.
+    connect: { timeout: connectTimeoutMs, allowH2: false },
+    factory: (url, clientOptions) => new Connection(url, clientOptions),
   })
-  let waiting = 0
+  // The pool's own queue has no bound, and whoever leaves it takes a connection along.
+  const slots = new Slots(connections, connections * WAITING_PER_CONNECTION)
+
+  const ask = async (request: OriginRequest, ending: AbortSignal, started: () => void): Promise<Exchange> => {
+    await slots.take(ending)
+    const exchange = new Exchange(name, request, options.lenientTransferCodings ?? false, {
+      started,
+      ended: () => slots.release(),
+    })
+    ending.addEventListener('abort', () => exchange.abort(ending.reason), { once: true })
+    pool.dispatch(
+      {
+        path: prefix + request.target,
+        method: request.method as Dispatcher.HttpMethod,
+        headers: withField(request.fields, 'host', host === 'client' ? request.authority : (host ?? base.host)),
+        // undici takes any async iterable; its types name only Node's own streams.
+        body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
+      },
+      exchange,
+    )
+    return exchange
+  }
 
   return {
     name,
     async fetch(request, signal) {
-      if (waiting >= connections * 5)
-        throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} has ${waiting} requests waiting already`)
-      waiting++
-      const exchange = new Exchange(name, request, options.lenientTransferCodings ?? false)
-      const stop = (): void => exchange.abort(new CdnError('CDN_CLIENT_GONE'))
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop, { once: true })
-      const timeout =
-        request.body === undefined ? setTimeout(() => exchange.abort(late(name, headTimeoutMs)), headTimeoutMs) : undefined
+      if (slots.full) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} has too many requests waiting already`)
+      const ending = new AbortController()
+      const leave = (): void => ending.abort(new CdnError('CDN_CLIENT_GONE'))
+      if (signal.aborted) leave()
+      signal.addEventListener('abort', leave, { once: true })
+      const timeout = setTimeout(() => ending.abort(late(name, headTimeoutMs)), headTimeoutMs)
+      // An upload takes as long as it takes; undici counts from its end.
+      const started = (): void => {
+        if (request.body !== undefined) clearTimeout(timeout)
+      }
       try {
-        pool.dispatch(
-          {
-            path: prefix + request.target,
-            method: request.method as Dispatcher.HttpMethod,
-            headers: withField(request.fields, 'host', host === 'client' ? request.authority : (host ?? base.host)),
-            // undici takes any async iterable; its types name only Node's own streams.
-            body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
-          },
-          exchange,
-        )
-        return await exchange.head.promise
+        const first = await ask(request, ending.signal, started)
+        return await first.head.promise.catch(async (error) => {
+          if (!first.foundClosed || !isRepeatable(request)) throw error
+          const second = await ask(request, ending.signal, started)
+          return second.head.promise
+        })
       } finally {
-        waiting--
         clearTimeout(timeout)
         // From here on, leaving the body's loop is what ends it.
-        signal.removeEventListener('abort', stop)
+        signal.removeEventListener('abort', leave)
       }
     },
     close: () => pool.destroy(),
   }
 }
 
+/** What may be asked twice, and still can: a body has been read by then (RFC 9110 §9.2.2). */
+function isRepeatable({ method, body }: OriginRequest): boolean {
+  return body === undefined && IDEMPOTENT.has(method)
+}
+
+/** One connection of the pool, and those that come after it in the same place. */
+class Connection extends Client {
+  /** Whether it has carried a request already. */
+  isUsed = false
+
+  constructor(url: URL, options: object) {
+    super(url, options)
+    this.on('connect', () => {
+      this.isUsed = false
+    })
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, exchange: Dispatcher.DispatchHandler): boolean {
+    if (exchange instanceof Exchange) exchange.connection = this
+    return super.dispatch(options, exchange)
+  }
+}
+
+interface Progress {
+  /** The request is on a connection. */
+  started(): void
+  /** The connection is free again, or gone. */
+  ended(): void
+}
+
 /** One request on its way through undici: the head as a promise, then the body as an iterable with a window. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly head = Promise.withResolvers<OriginResponse>()
+  /** The connection had been used before, and ended without a byte of a response: most likely it had ended before it was asked. */
+  foundClosed = false
+  connection: Connection | undefined
   readonly #origin: string
   readonly #onInterim: OriginRequest['onInterim']
   readonly #lenient: boolean
+  readonly #progress: Progress
   #controller: Dispatcher.DispatchController | undefined
   #interims = 0
+  #onUsedConnection = false
+  #begun = false
   #answered = false
   #queue: Uint8Array[] = []
   #queuedBytes = 0
+  #receivedBytes = 0
+  #declaredBytes = Number.NaN
   #ended = false
   #failure: CdnError | undefined
   #wake: (() => void) | undefined
 
-  constructor(origin: string, request: OriginRequest, lenient: boolean) {
+  constructor(origin: string, request: OriginRequest, lenient: boolean, progress: Progress) {
     this.#origin = origin
     this.#onInterim = request.onInterim
     this.#lenient = lenient
+    this.#progress = progress
   }
 
   abort(reason: CdnError): void {
@@ -106,30 +172,35 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#failure !== undefined) controller.abort(this.#failure)
+    if (this.#failure !== undefined) return void controller.abort(this.#failure)
+    this.#onUsedConnection = this.connection?.isUsed ?? false
+    if (this.connection !== undefined) this.connection.isUsed = true
+    this.#progress.started()
+  }
+
+  onResponseStarted(): void {
+    this.#begun = true
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     const fields = decoded(controller.rawHeaders as Buffer[])
+    // Nobody asked for another protocol, and there are no statuses below 100 (RFC 9110 §15.2.2, §15).
+    if (status === 101 || status < 100) return void this.#refuse(`answered with status ${status}`)
     if (status < 200) {
-      if (++this.#interims > MAX_INTERIM)
-        return void this.abort(
-          new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} sent more than ${MAX_INTERIM} interim responses`),
-        )
+      if (++this.#interims > MAX_INTERIM) return void this.#refuse(`sent more than ${MAX_INTERIM} interim responses`)
       this.#onInterim?.(status, fields)
       return
     }
     const codings = fieldLines(fields, 'transfer-encoding')
-    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked') {
-      return void this.abort(
-        new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} used the transfer coding "${codings.join(', ')}"`),
-      )
-    }
+    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked')
+      return void this.#refuse(`used the transfer coding "${codings.join(', ')}"`)
     this.#answered = true
+    this.#declaredBytes = Number(fieldValue(fields, 'content-length') ?? Number.NaN)
     this.head.resolve({ status, fields, body: this.#body() })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#receivedBytes += chunk.byteLength
     this.#queue.push(chunk)
     this.#queuedBytes += chunk.byteLength
     if (this.#queuedBytes >= WINDOW) controller.pause()
@@ -139,10 +210,20 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#ended = true
     this.#wake?.()
+    this.#progress.ended()
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
+    // undici takes white space after the digits of Content-Length for another digit (RFC 9110 §5.5 allows it there).
+    if (error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && this.#receivedBytes === this.#declaredBytes)
+      return void this.onResponseEnd()
+    this.foundClosed = this.#onUsedConnection && !this.#begun && CLOSED.has(error.code ?? '')
     this.#fail(this.#explained(error))
+    this.#progress.ended()
+  }
+
+  #refuse(what: string): void {
+    this.abort(new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} ${what}`))
   }
 
   #fail(error: CdnError): void {
@@ -154,20 +235,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   #explained(error: Error & { code?: string }): CdnError {
     if (error instanceof CdnError) return error
     const detail = `${this.#origin}: ${error.message}`
-    if (
-      error.code === 'UND_ERR_HEADERS_TIMEOUT' ||
-      error.code === 'UND_ERR_BODY_TIMEOUT' ||
-      error.code === 'UND_ERR_CONNECT_TIMEOUT'
-    )
-      return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
+    if (TOO_LATE.has(error.code ?? '')) return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
     if (this.#answered) return new CdnError('CDN_ORIGIN_BROKE_OFF', detail, error)
-    if (
-      error.code?.startsWith('HPE_') ||
-      error.code === 'UND_ERR_HEADERS_OVERFLOW' ||
-      /bad (response|upgrade)/.test(error.message)
-    )
-      return new CdnError('CDN_ORIGIN_PROTOCOL', detail, error)
-    return new CdnError('CDN_ORIGIN_UNREACHABLE', detail, error)
+    // What has begun and came to no head is not HTTP, whatever the parser stumbled over.
+    return new CdnError(this.#begun ? 'CDN_ORIGIN_PROTOCOL' : 'CDN_ORIGIN_UNREACHABLE', detail, error)
   }
 
   #body(): AsyncIterableIterator<Uint8Array> {
@@ -200,8 +271,18 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+const TOO_LATE: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT'])
+const CLOSED: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+const SPACE = 32
+const TAB = 9
+
 function decoded(raw: readonly Buffer[]): Fields {
-  return raw.map((part) => part.toString('latin1'))
+  return raw.map((part) => {
+    // White space around a value is no part of it (RFC 9110 §5.5); undici leaves what comes after it.
+    let end = part.length
+    while (end > 0 && (part[end - 1] === SPACE || part[end - 1] === TAB)) end--
+    return part.toString('latin1', 0, end)
+  })
 }
 
 function late(name: string, ms: number): CdnError {

@@ -1,5 +1,5 @@
 // What an origin is: something that answers requests, over HTTP or in this process.
-import type { Fields } from '../http/fields.ts'
+import { type Fields, fieldValue, isFieldName, isFieldValue } from '../http/fields.ts'
 
 export interface OriginRequest {
   readonly method: string
@@ -31,4 +31,26 @@ export interface Origin {
   fetch(request: OriginRequest, signal: AbortSignal): Promise<OriginResponse>
 
   close?(): Promise<void>
+}
+
+/** What keeps a response from going on to anybody. Over HTTP the parser has seen to most of it; other origins make their own. */
+export function responseFault({ status, fields }: Pick<OriginResponse, 'status' | 'fields'>): string | undefined {
+  if (!Number.isInteger(status) || status < 200 || status > 999) return `answered with status ${status}`
+  const length = fieldValue(fields, 'content-length')
+  if (length !== undefined && !/^\d+$/.test(length)) return `sent ${JSON.stringify(length)} as a length`
+  return fieldFault(fields)
+}
+
+/** The same for an interim response (1xx). It changes no protocol: nobody asked for that (RFC 9110 §15.2.2). */
+export function isInterim(status: number, fields: Fields): boolean {
+  return Number.isInteger(status) && status >= 100 && status < 200 && status !== 101 && fieldFault(fields) === undefined
+}
+
+function fieldFault(fields: Fields): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string
+    if (!isFieldName(name)) return `sent a field called ${JSON.stringify(name)}`
+    if (!isFieldValue(fields[at + 1] as string)) return `sent characters that no field may have, in ${name}`
+  }
+  return undefined
 }
