@@ -3,7 +3,7 @@
 // It has no dependencies, needs Node 18 with npm, and changes nothing outside this folder but the caches of npm and pnpm.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -53,7 +53,7 @@ async function bring() {
     if (folder !== 'node_modules') rmSync(folder, { recursive: true, force: true }) // pnpm mends its own
     for (const line of commands) {
       console.error(`> ${line}`)
-      const code = await run(line.split(' '), process.stderr, (pid) => writeFileSync(lock, `${process.pid} ${pid}`))
+      const code = await run(line.split(' '), process.stderr, (pid) => renew(lock, `${process.pid} ${pid}`))
       if (code !== 0) fail(`\`${line}\` failed. ${help}`)
     }
     writeFileSync(`${folder}/.key`, key)
@@ -63,17 +63,40 @@ async function bring() {
 
 /** Waits until nobody else installs. The lock names the processes at work: with all of them gone, it was left by a kill and is ours. */
 async function take(lock) {
+  const own = `${lock}.${process.pid}`
   for (let told = false; ; await sleep(200)) {
-    const holders = read(lock).split(' ').filter(Boolean)
-    if (!holders.some(isAlive)) {
-      writeFileSync(lock, `${process.pid}`)
-      await sleep(100) // Others may have come at the same moment: who wrote last has it.
-      if (read(lock) === `${process.pid}`) return
-    } else if (!told) {
-      told = true
-      console.error(`Another run is installing (process ${holders.join(', ')}); waiting. If it is not, delete ${lock}.`)
+    const left = read(lock)
+    const holders = left.split(' ').filter(Boolean)
+    if (left !== '' && !holders.some(isAlive)) drop(lock, left, own)
+    writeFileSync(own, `${process.pid}`)
+    try {
+      // Makes it with its text in it, or fails: of several who come at the same moment, one has it.
+      linkSync(own, lock)
+      return
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    } finally {
+      rmSync(own, { force: true })
     }
+    if (told || !holders.some(isAlive)) continue
+    told = true
+    console.error(`Another run is installing (process ${holders.join(', ')}); waiting. If it is not, delete ${lock}.`)
   }
+}
+
+/** In one step, so that nobody finds it empty, whenever we may be killed. */
+function renew(lock, text) {
+  const own = `${lock}.${process.pid}`
+  writeFileSync(own, text)
+  renameSync(own, lock)
+}
+
+/** Takes a lock away that was left. Of several who find it, one moves it; who has moved somebody's new one puts it back. */
+function drop(lock, left, own) {
+  try {
+    renameSync(lock, own)
+    if (read(own) !== left) linkSync(own, lock)
+  } catch {}
 }
 
 /** The text of a file; none when there is no such file. */
