@@ -84,6 +84,11 @@ const cacheOptions = options({
   targetedFields: listOf(fieldName({ 'cache-control': 'Cache-Control is obeyed last in any case; leave it out' }), 'field names'),
   honorRequestDirectives: boolean,
   maxBody: size(0, MAX_BYTES),
+  finishAbandoned: rule((value) =>
+    typeof value === 'boolean' || (typeof value === 'number' && value >= 0 && value <= 1)
+      ? undefined
+      : `is ${shown(value)}; write true, false, or a share from 0 to 1`,
+  ),
 })
 
 const cache: Check = (value, path) => {
@@ -281,6 +286,7 @@ const shape = options(
     name: token,
     semantics: oneOf('cautious', 'rfc'),
     maxRequestBody: size(0, MAX_BYTES),
+    slice: size(64 * 1024, 16 * 1024 ** 2),
   },
   { origins: '{} when no route needs any', routes: AT_LEAST_ONE },
 )

@@ -17,8 +17,11 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
   /** Tried from top to bottom; the first match wins. */
   routes: readonly RouteConfig<keyof Origins & string>[]
 
-  /** Bound of the memory store. Default: "256mb". Not together with `store`. */
+  /** Bound of the memory store, with what is on its way to clients and into the store. Default: "256mb". Not together with `store`. */
   memory?: Size
+
+  /** Bodies above this size are stored in slices of it, 64 KiB to 16 MiB. Default: "1mb". */
+  slice?: Size
 
   /** Default: a memory store of `memory` bytes. */
   store?: Store
@@ -105,8 +108,13 @@ export interface CacheConfig {
   targetedFields?: readonly string[]
   /** Whether a client's Cache-Control may force revalidation. Default: false. */
   honorRequestDirectives?: boolean
-  /** Bodies above this size are passed on, not stored. Default: "64mb". */
+  /** Bodies above this size are passed on, not stored. Default: "10gb". */
   maxBody?: Size
+  /**
+   * Whether a body is fetched to its end though every client has left: always, never, or from this share of it on, 0 to 1.
+   * What has come in whole slices is kept in any case, where the origin can be asked for the rest. Default: 0.5.
+   */
+  finishAbandoned?: boolean | number
 }
 
 export interface KeyConfig {

@@ -23,6 +23,12 @@ const DEFINITIONS = {
   CDN_ORIGIN_TIMEOUT: { status: 504, source: 'origin', retry: true, message: 'the origin took too long' },
   CDN_ORIGIN_PROTOCOL: { status: 502, source: 'origin', retry: false, message: 'the origin sent something that is not HTTP' },
   CDN_ORIGIN_BROKE_OFF: { status: 502, source: 'origin', retry: false, message: 'the origin broke off in the middle of a body' },
+  CDN_ORIGIN_CHANGED: {
+    status: 502,
+    source: 'origin',
+    retry: true,
+    message: 'the origin has another version than the one that was begun',
+  },
   CDN_STORE_FAILED: { status: 500, source: 'store', retry: false, message: 'the store failed' },
   CDN_CLOSING: { status: 503, source: 'internal', retry: true, message: 'the server is closing' },
   CDN_INTERNAL: { status: 500, source: 'internal', retry: false, message: 'something went wrong inside the cache' },

@@ -3,6 +3,7 @@
 import { checkConfig } from './check-config.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
 import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
+import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
 import type { LogSink } from './log/sink.ts'
 import { appOrigin } from './origins/app.ts'
@@ -25,6 +26,8 @@ export interface ResolvedConfig {
   readonly routes: readonly Route<Origin>[]
   readonly origins: readonly Origin[]
   readonly store: Store
+  readonly sliceBytes: number
+  readonly inFlight: InFlight
   /** `undefined`: the default sink. */
   readonly log: readonly LogSink[] | undefined
   readonly maxRequestBodyBytes: number
@@ -36,6 +39,7 @@ export interface ConfigError extends CdnError {
 }
 
 const DEFAULT_MEMORY_BYTES = 256 * 1024 ** 2
+const DEFAULT_SLICE_BYTES = 1024 ** 2
 const DEFAULT_MAX_REQUEST_BODY_BYTES = 10 * 1024 ** 3
 
 /** The message lists every mistake, one a line. */
@@ -49,12 +53,16 @@ export function resolveConfig(config: AnyConfig): ResolvedConfig {
   const mistakes = checkConfig(config)
   if (mistakes.length > 0) throw configError(mistakes)
   const rfc = config.semantics === 'rfc'
+  const memoryBytes = parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES
+  const inFlight = new InFlight(memoryBytes)
   const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
   return {
     name: config.name ?? 'simple-cdn',
     routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
     origins: [...origins.values()],
-    store: config.store ?? memoryStore({ maxBytes: parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES }),
+    store: config.store ?? memoryStore({ maxBytes: memoryBytes, taken: () => inFlight.held }),
+    sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
+    inFlight,
     log: config.log,
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }
@@ -118,7 +126,13 @@ function resolvePolicy(cache: false | CacheConfig | undefined, base: Policy): Po
     targetedFields: own.targetedFields === undefined ? base.targetedFields : lowerCase(own.targetedFields),
     honorRequestDirectives: own.honorRequestDirectives ?? base.honorRequestDirectives,
     maxBodyBytes: parseSize(own.maxBody) ?? base.maxBodyBytes,
+    finishShare: finishShare(own.finishAbandoned) ?? base.finishShare,
   }
+}
+
+function finishShare(finish: CacheConfig['finishAbandoned']): number | undefined {
+  if (finish === false) return Number.POSITIVE_INFINITY
+  return finish === true ? 0 : finish
 }
 
 function lowerCase(names: readonly string[]): readonly string[] {

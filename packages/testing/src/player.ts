@@ -23,6 +23,8 @@ export interface Got {
   readonly fields: Fields
   /** Lines of the same name combined; "" when absent. */
   header(name: string): string
+  readonly bytes: Uint8Array
+  /** The same as UTF-8. */
   readonly text: string
   /** `undefined`, or what ended the body before its end. */
   readonly brokenOff: unknown
@@ -64,6 +66,7 @@ export function play<const Origins extends OriginsConfig>(config: CdnConfig<Orig
         status,
         fields,
         header: (name) => combined(fields, name),
+        bytes: new Uint8Array(got.bytes),
         text: new TextDecoder().decode(got.bytes),
         brokenOff: got.brokenOff,
       }
@@ -102,7 +105,7 @@ async function readWhole(
   const chunks: Uint8Array[] = []
   try {
     if (body instanceof Uint8Array) chunks.push(body)
-    else for await (const chunk of body ?? []) chunks.push(chunk)
+    else for await (const chunk of body ?? []) chunks.push(chunk.slice())
   } catch (error) {
     return { bytes: Buffer.concat(chunks), brokenOff: error }
   }

@@ -81,7 +81,8 @@ function streamed(body: AsyncIterable<Uint8Array>, answer: CdnResponse, signal: 
             return finish(true)
           }
           bytes += value.byteLength
-          controller.enqueue(value)
+          // Whoever reads it may keep it.
+          controller.enqueue(new Uint8Array(value))
         } catch (error) {
           if (over) return
           controller.error(error)

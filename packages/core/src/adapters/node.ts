@@ -166,9 +166,10 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
     for (;;) {
       const { done, value } = await iterator.next()
       if (done === true || response.closed) break
-      const taken = response.write(value)
+      // Until it is out, these bytes must stay as they are.
+      const out = new Promise((resolve) => response.write(value, resolve))
       bytes += value.byteLength
-      if (!taken) await Promise.race([closed, new Promise((resolve) => response.once('drain', resolve))])
+      await Promise.race([closed, out])
     }
     response.end()
   } catch (error) {

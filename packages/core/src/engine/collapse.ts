@@ -1,15 +1,15 @@
 // Many requests for one key, one of them asks the origin; the others wait for what it finds out (RFC 9211 §2.6).
 import { CdnError } from '../errors.ts'
-import type { StoredMeta } from '../http/stored-response.ts'
+import type { StoredHead } from '../http/stored-response.ts'
 import type { OriginResponse } from '../origins/origin.ts'
-import type { Fill } from './fill.ts'
+import type { Assembly } from './assembly.ts'
 
 /** What came of asking the origin. */
 export type Landing =
-  /** A response that is being stored, and can be read along. */
-  | { readonly kind: 'fill'; readonly fill: Fill }
+  /** A response that is being stored, and can be read along. `release` lets it end when nobody reads. */
+  | { readonly kind: 'fill'; readonly assembly: Assembly; readonly release: () => void }
   /** The origin confirmed what is stored (304). */
-  | { readonly kind: 'freshened'; readonly meta: StoredMeta; readonly updated: readonly string[] }
+  | { readonly kind: 'freshened'; readonly meta: StoredHead; readonly updated: readonly string[] }
   /** A response for the one who asked, and for nobody else. */
   | { readonly kind: 'unshared'; readonly response: OriginResponse }
   /** No response, or one that a stale one is better than. */
@@ -21,7 +21,6 @@ export class Flight {
   readonly #controller = new AbortController()
   #interested: number
   #over = false
-  fill: Fill | undefined
 
   /** `unattended`: goes on though no client waits for it. */
   constructor({ unattended = false } = {}) {
@@ -49,7 +48,6 @@ export class Flight {
 
   land(landing: Landing): void {
     this.#over = true
-    if (landing.kind === 'fill') this.fill = landing.fill
     this.#landed.resolve(landing)
   }
 

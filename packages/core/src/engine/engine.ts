@@ -1,13 +1,14 @@
 // The life of one request: route, key, lookup, decide; then serve, revalidate or fetch; admit, fill, deliver, log.
 import { randomUUID } from 'node:crypto'
 import { asCdnError, CdnError } from '../errors.ts'
-import type { Body } from '../http/body.ts'
+import type { Body, ByteRange } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, hasField, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { invalidatedUrls, isSafe } from '../http/invalidation.ts'
-import { type CacheKey, currentAge, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
+import { alignedRange, parseContentRange, rangeOf } from '../http/ranges.ts'
+import { type CacheKey, currentAge, type StoredHead, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
 import type { Clock } from '../http/time.ts'
-import { validationFields } from '../http/validators.ts'
+import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
@@ -17,12 +18,13 @@ import { cacheKey, normalisedTarget } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import { matches, type Route, rewritten } from '../policy/route.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
+import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from './assembly.ts'
 import { Background } from './background.ts'
 import { Flight, type Landing } from './collapse.ts'
-import { partFor } from './deliver.ts'
+import { type Part, partFor } from './deliver.ts'
 import { Exchange, type ExchangeHost } from './exchange.ts'
-import { Fill } from './fill.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
+import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
 import { Absences, Invalidations } from './recent.ts'
 
@@ -33,6 +35,9 @@ export interface EngineOptions {
   readonly store: Store
   readonly log: readonly LogSink[]
   readonly maxRequestBodyBytes: number
+  /** Larger bodies are kept in slices of so many bytes. */
+  readonly sliceBytes: number
+  readonly inFlight: InFlight
   readonly clock: Clock
 }
 
@@ -58,13 +63,20 @@ export interface EngineStats {
 
 type OriginRoute = Extract<Route<Origin>, { kind: 'origin' }>
 
+interface Asking {
+  readonly method: string
+  readonly keep: 'all' | 'range' | 'none'
+  /** Whole slices, in place of the client's Range. */
+  readonly part: ByteRange | undefined
+}
+
 /** A request that goes forward, with what answers it. */
 interface Forwarded {
   readonly exchange: Exchange
   readonly route: OriginRoute
   /** What `*` of the route's match stood for. */
   readonly star: string
-  readonly decision: Extract<Decision, { action: 'fetch' | 'revalidate' }>
+  readonly decision: Extract<Decision<StoredMeta>, { action: 'fetch' | 'revalidate' }>
 }
 
 /** Reasons that lie in the response, not in who asked: what was stored before has been replaced by something not reusable. */
@@ -78,6 +90,8 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
 ])
 /** Reasons that lie in the request: they say nothing about the next. */
 const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'request-no-store'])
+const MISS = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
+const OF_A_PART: ReadonlySet<string> = new Set(['content-length', 'content-range'])
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 /** What concerns the one who asks, not what is stored for everybody. */
 const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cache-control', 'cookie'])
@@ -95,6 +109,8 @@ export class Engine implements Handler {
   readonly #clock: Clock
   readonly #host: ExchangeHost
   readonly #flights = new Map<CacheKey, Flight>()
+  /** By the name of the response: those whose bodies are on their way. */
+  readonly #assemblies = new Map<string, Assembly>()
   readonly #background = new Background()
   readonly #absences = new Absences()
   readonly #invalidations = new Invalidations()
@@ -215,7 +231,8 @@ export class Engine implements Handler {
   ): CdnResponse | Promise<CdnResponse> {
     const { request } = exchange
     const found = selected(known, request.fields, route)
-    const lookup: Lookup = found === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: found.meta }
+    const lookup: Lookup<StoredMeta> =
+      found === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: found.meta }
     const decision = decide(request, lookup, route.policy, exchange.at)
     exchange.decided(decision)
     switch (decision.action) {
@@ -239,10 +256,11 @@ export class Engine implements Handler {
     found: StoredResponse,
     age: number,
   ): CdnResponse | Promise<CdnResponse> {
-    const { meta, length } = found
+    const { meta } = found
     exchange.aged(meta, age)
-    const part = partFor(exchange.request.method, exchange.request.fields, meta, length, exchange.at)
+    const part = partFor(exchange.request.method, exchange.request.fields, meta, meta.length, exchange.at)
     if (part.body === 'none') return exchange.respond(part.status, part.fields, undefined, age)
+    if (meta.sliceBytes !== undefined) return this.#serveSlices(exchange, route, star, meta, part, age)
     const whole = found.open?.()
     if (whole !== undefined)
       return exchange.respond(
@@ -252,30 +270,92 @@ export class Engine implements Handler {
         age,
       )
     return this.#store
-      .read(meta.id, part.body === 'whole' ? undefined : part.body)
+      .read(meta.id, { range: part.body === 'whole' ? undefined : part.body })
       .catch(() => this.#storeFailed(undefined))
       .then((body) => {
         if (body !== undefined) return exchange.respond(part.status, part.fields, body, age)
         // Evicted between lookup and read: rare, and no reason to fail.
-        const decision = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
-        exchange.decided(decision)
-        return this.#forward({ exchange, route, star, decision })
+        return this.#forward({ exchange, route, star, decision: MISS })
       })
   }
 
+  #serveSlices(
+    exchange: Exchange,
+    route: OriginRoute,
+    star: string,
+    meta: StoredMeta,
+    part: Part,
+    age: number,
+  ): CdnResponse | Promise<CdnResponse> {
+    const range = typeof part.body === 'string' ? { first: 0, last: meta.length - 1 } : part.body
+    const assembly = this.#assemblies.get(meta.id) ?? this.#assembled({ exchange, route, star }, meta)
+    const missing = assembly.missing(range)
+    if (missing === undefined) return exchange.respond(part.status, part.fields, assembly.read(range), age)
+    const release = assembly.claim()
+    // Before anything is sent, the origin has to say that it still has this version.
+    return assembly
+      .fetch(missing, range.last + 1)
+      .then(
+        () => {
+          exchange.decided({ action: 'fetch', reason: 'slice-miss', fwd: 'partial', mayStore: true })
+          exchange.fwdStatus = 206
+          exchange.originAnsweredAt = this.#clock.now()
+          exchange.stored = true
+          return exchange.respond(part.status, part.fields, assembly.read(range), age)
+        },
+        (thrown) => {
+          const error = asCdnError(thrown)
+          if (error.code !== 'CDN_ORIGIN_CHANGED') throw error
+          return this.#store
+            .discard(meta.id)
+            .catch(() => this.#storeFailed(undefined))
+            .then(() => {
+              this.#absences.note(meta.key, 'changed', this.#clock.now())
+              return this.#forward({ exchange, route, star, decision: MISS })
+            })
+        },
+      )
+      .finally(release)
+  }
+
+  /** What is stored of a response, ready to have its gaps filled. */
+  #assembled(asking: Pick<Forwarded, 'exchange' | 'route' | 'star'>, meta: StoredMeta): Assembly {
+    const begun = this.#invalidations.begin()
+    return this.#assembly(asking, {
+      head: meta,
+      length: meta.length,
+      sliceBytes: meta.sliceBytes as number,
+      isStored: true,
+      mayStore: () => this.#invalidations.isCurrent(meta.key, begun),
+      settled: () => undefined,
+    })
+  }
+
+  #assembly(
+    { exchange, route, star }: Pick<Forwarded, 'exchange' | 'route' | 'star'>,
+    facts: Pick<AssemblyOptions, 'head' | 'length' | 'sliceBytes' | 'isStored' | 'mayStore' | 'settled' | 'ignoresRanges'>,
+  ): Assembly {
+    const { id } = facts.head
+    const assembly = new Assembly({
+      ...facts,
+      store: this.#store,
+      askForPart: this.#partsOf(exchange, route, star, facts.head, facts.length),
+      maxBytes: route.policy.maxBodyBytes,
+      finishShare: route.policy.finishShare,
+      over: () => this.#assemblies.delete(id),
+      memory: this.#options.inFlight,
+    })
+    this.#assemblies.set(id, assembly)
+    return assembly
+  }
+
   /** A stored response by its metadata alone, after a validation or a failure of the origin. */
-  async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredMeta, extra: readonly string[] = []): Promise<CdnResponse> {
+  async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredHead, extra: readonly string[] = []): Promise<CdnResponse> {
     const known = await this.#lookedUp(meta.key)
     const found = known.find((response) => response.meta.id === meta.id)
-    if (found === undefined)
-      return this.#forward({
-        exchange,
-        route,
-        star,
-        decision: { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true },
-      })
+    if (found === undefined) return this.#forward({ exchange, route, star, decision: MISS })
     const current = extra.length === 0 ? found.meta : { ...found.meta, fields: [...found.meta.fields, ...extra] }
-    const again: StoredResponse = { meta: current, length: found.length, open: () => found.open?.() }
+    const again: StoredResponse = { meta: current, open: () => found.open?.() }
     return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now()))
   }
 
@@ -302,13 +382,22 @@ export class Engine implements Handler {
   #collapses({ exchange, decision }: Forwarded): boolean {
     if (decision.action === 'revalidate') return true
     const { method, fields } = exchange.request
-    return this.#mayShare(exchange, decision) && (method === 'HEAD' || (method === 'GET' && !hasField(fields, 'range')))
+    return (
+      this.#mayShare(exchange, decision) &&
+      (method === 'HEAD' || (method === 'GET' && (!hasField(fields, 'range') || this.#partFor(fields) !== undefined)))
+    )
   }
 
   /** Whether the answer may turn out to be for everybody, as far as is known before it is there. */
   #mayShare(exchange: Exchange, decision: Forwarded['decision']): boolean {
     if (decision.action === 'revalidate') return true
     return decision.mayStore && !this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
+  }
+
+  /** The slices that a client's Range lies in: what the origin is asked for in its place. */
+  #partFor(fields: Fields): ByteRange | undefined {
+    const range = fieldValue(fields, 'range')
+    return range === undefined ? undefined : alignedRange(range, this.#options.sliceBytes)
   }
 
   #newFlight(key: CacheKey, unattended = false): Flight {
@@ -325,8 +414,7 @@ export class Engine implements Handler {
   async #lead(forwarded: Forwarded, flight: Flight): Promise<CdnResponse> {
     const { leave } = flight.join(forwarded.exchange.request.signal)
     try {
-      const landing = await this.#land(forwarded, flight)
-      return await this.#deliver(forwarded, landing)
+      return await this.#delivered(forwarded, await this.#land(forwarded, flight))
     } finally {
       leave()
     }
@@ -359,19 +447,27 @@ export class Engine implements Handler {
       exchange.collapsed = true
       return this.#deliver(forwarded, landing)
     }
-    const meta = landing.kind === 'fill' ? landing.fill.meta : landing.kind === 'freshened' ? landing.meta : undefined
+    const meta = landing.kind === 'fill' ? landing.assembly.head : landing.kind === 'freshened' ? landing.meta : undefined
     const mayReuse =
       meta !== undefined &&
       selects(meta, request.fields, route.policy.normalise) &&
       decide(request, { stored: meta }, route.policy, this.#clock.now()).action === 'serve'
-    if (!mayReuse || (landing.kind === 'fill' && !landing.fill.joinable)) return this.#alone({ ...forwarded, decision })
+    if (!mayReuse || (landing.kind === 'fill' && !landing.assembly.isJoinable)) return this.#alone({ ...forwarded, decision })
     exchange.collapsed = true
     return this.#deliver(forwarded, landing)
   }
 
   async #alone(forwarded: Forwarded): Promise<CdnResponse> {
-    const landing = await this.#ask(forwarded, forwarded.exchange.request.signal, () => undefined)
-    return this.#deliver(forwarded, landing)
+    return this.#delivered(forwarded, await this.#ask(forwarded, forwarded.exchange.request.signal, () => undefined))
+  }
+
+  /** The answer of the one whose request it was; only then may what is coming end for want of readers. */
+  async #delivered(forwarded: Forwarded, landing: Landing): Promise<CdnResponse> {
+    try {
+      return await this.#deliver(forwarded, landing)
+    } finally {
+      if (landing.kind === 'fill') landing.release()
+    }
   }
 
   #revalidateLater(exchange: Exchange, route: OriginRoute, star: string, stored: StoredMeta): void {
@@ -389,7 +485,10 @@ export class Engine implements Handler {
     }
     const started = this.#background.start(async () => {
       const landing = await this.#land(forwarded, flight)
-      if (landing.kind === 'fill') await landing.fill.ended
+      if (landing.kind === 'fill') {
+        await landing.assembly.ended()
+        landing.release()
+      }
       if (landing.kind === 'unshared') await discard(landing.response)
     })
     if (!started) this.#endFlight(stored.key, flight)
@@ -404,7 +503,7 @@ export class Engine implements Handler {
     const key = exchange.key as CacheKey
     const stored = decision.action === 'revalidate' ? decision.stored : undefined
     const mayStore = decision.action === 'revalidate' || decision.mayStore
-    const { method, keep } = this.#asking(forwarded)
+    const { method, keep, part } = this.#asking(forwarded)
     let begun = this.#invalidations.begin()
     const requestedAt = this.#clock.now()
 
@@ -419,6 +518,7 @@ export class Engine implements Handler {
           fields: [
             ...forwardedFields(request, this.#host, keep, mayStore),
             ...(stored === undefined ? [] : validationFields([stored])),
+            ...(part === undefined ? [] : ['Range', rangeOf(part)]),
           ],
           body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
           onInterim: (status, fields) => {
@@ -454,26 +554,41 @@ export class Engine implements Handler {
     // This response is what came of the change; only what began before it is out of date.
     if (!isSafe(request.method) && response.status < 400) begun = await this.#invalidate(exchange, response.fields)
 
+    const whole = response.status === 206 && part !== undefined ? wholeOf(response, part) : undefined
+    if (response.status === 206 && part !== undefined && whole === undefined) {
+      // Such a part can be put together with nothing: from now on each client's Range goes to the origin as it is.
+      await discard(response)
+      this.#absences.note(key, 'unsliceable', receivedAt, true)
+      return this.#ask(
+        { ...forwarded, decision: { action: 'fetch', reason: decision.reason, fwd: decision.fwd, mayStore } },
+        signal,
+        filled,
+      )
+    }
     const answered = { method, url: exchange.url, fields: request.fields }
+    const { status, fields } = whole ?? response
     const admission: Admission = mayStore
-      ? admit(key, answered, { ...response, requestedAt, receivedAt }, route.policy, randomUUID)
+      ? admit(key, answered, { status, fields, requestedAt, receivedAt }, route.policy, randomUUID)
       : { store: false, reason: decision.reason }
-    if (!admission.store) return this.#refused(forwarded, response, admission.reason)
+    if (!admission.store) {
+      if (whole === undefined) return this.#refused(forwarded, response, admission.reason)
+      // The client asked for another part than came.
+      await discard(response)
+      this.#absences.note(key, admission.reason, receivedAt, true)
+      return this.#ask(forwarded, signal, filled)
+    }
 
-    const length = bodyLength(response)
-    const writer =
-      length !== undefined && length > route.policy.maxBodyBytes
-        ? undefined
-        : await this.#store.write(admission.meta, length).catch(() => this.#storeFailed(undefined))
-    if (writer === undefined) return this.#refused(forwarded, response, 'too-large')
+    const length = whole?.length ?? bodyLength(response)
+    if (length !== undefined && length > Math.min(route.policy.maxBodyBytes, this.#store.stats().maxBytes))
+      return this.#refused(forwarded, response, 'too-large')
     exchange.stored = true
-    const fill = new Fill({
-      meta: admission.meta,
-      source: response.body,
-      writer,
+    const assembly = this.#assembly(forwarded, {
+      head: admission.meta,
       length,
-      maxBytes: route.policy.maxBodyBytes,
-      mayCommit: () => this.#invalidations.isCurrent(key, begun),
+      sliceBytes: this.#options.sliceBytes,
+      isStored: false,
+      ignoresRanges: part !== undefined && whole === undefined,
+      mayStore: () => this.#invalidations.isCurrent(key, begun),
       settled: (result) => {
         filled()
         exchange.stored = result.stored
@@ -485,19 +600,61 @@ export class Engine implements Handler {
         }
       },
     })
-    return { kind: 'fill', fill }
+    const release = assembly.claim()
+    // What can be completed later is there for everybody at once, and each client asks for the slices it needs.
+    if (assembly.canHaveGaps) await assembly.announce()
+    assembly.take(whole?.incoming ?? { first: 0, end: length, source: response.body })
+    return { kind: 'fill', assembly, release }
+  }
+
+  /** Asks the origin for parts of what is stored; `undefined` when nothing would tie them to it. */
+  #partsOf(
+    { request, authority, target }: Exchange,
+    route: OriginRoute,
+    star: string,
+    head: StoredHead,
+    length: number | undefined,
+  ): AskForPart | undefined {
+    const validator = head.status === 200 ? strongValidator(head.fields) : undefined
+    if (validator === undefined || length === undefined || fieldValue(head.fields, 'accept-ranges') === 'none') return undefined
+    const fields = [...forwardedFields(request, this.#host, 'none', true), 'If-Range', validator]
+    return async (range, signal) => {
+      const response = await route.origin.fetch(
+        {
+          method: 'GET',
+          scheme: request.scheme,
+          authority,
+          target: rewritten(route.rewrite, star, target),
+          fields: [...fields, 'Range', rangeOf(range)],
+        },
+        signal,
+      )
+      const part = response.status === 206 ? wholeOf(response, range) : undefined
+      const isSame = (part ?? response).fields !== undefined && strongValidator((part ?? response).fields) === validator
+      if (part !== undefined && isSame && part.length === length) return part.incoming
+      // An origin that does not know ranges: the same body from its beginning will do, too.
+      if (response.status === 200 && isSame) return { first: 0, end: length, source: response.body }
+      await discard(response)
+      const { name } = route.origin
+      if (isFailure(response.status)) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} answered ${response.status}`)
+      throw new CdnError('CDN_ORIGIN_CHANGED', `${name} answered ${response.status} when a part was asked for`)
+    }
   }
 
   /**
-   * How to ask the origin: with which method, and which of the client's conditions. What may be stored has to come whole,
-   * whoever asks; so a HEAD asks for what the next GET will want.
+   * How to ask the origin: with which method, which of the client's conditions, and for which slices. What may be stored has
+   * to come whole, or in whole slices, whoever asks; so a HEAD asks for what the next GET will want.
    */
-  #asking({ exchange, decision }: Forwarded): { readonly method: string; readonly keep: 'all' | 'range' | 'none' } {
-    const { method } = exchange.request
-    if (decision.action === 'revalidate') return { method: 'GET', keep: 'none' }
-    if (!this.#mayShare(exchange, decision)) return { method, keep: 'all' }
-    if (method === 'HEAD') return { method: 'GET', keep: 'none' }
-    return { method, keep: method === 'GET' ? 'range' : 'all' }
+  #asking({ exchange, decision }: Forwarded): Asking {
+    const { method, fields } = exchange.request
+    if (decision.action === 'revalidate') {
+      const part = method === 'GET' && decision.stored.sliceBytes !== undefined ? this.#partFor(fields) : undefined
+      return { method: 'GET', keep: 'none', part }
+    }
+    if (!this.#mayShare(exchange, decision)) return { method, keep: 'all', part: undefined }
+    if (method === 'HEAD') return { method: 'GET', keep: 'none', part: undefined }
+    const part = method === 'GET' ? this.#partFor(fields) : undefined
+    return { method, keep: method !== 'GET' ? 'all' : part === undefined ? 'range' : 'none', part }
   }
 
   async #refused({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {
@@ -525,8 +682,9 @@ export class Engine implements Handler {
     // What was stored has been found fit for everybody; who asked this time does not matter.
     const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, PERSONAL) }
     const admission = admit(key, answered, { status: stored.status, fields: merged, ...times }, route.policy, () => stored.id)
+    const { length, sliceBytes } = stored
     const meta: StoredMeta = admission.store
-      ? { ...admission.meta, selecting: stored.selecting }
+      ? { ...admission.meta, selecting: stored.selecting, length, sliceBytes }
       : // It may no longer be kept, but this validation still holds for this answer.
         { ...stored, freshness: { ...stored.freshness, validateAlways: true, forbidsStale: true } }
     if (this.#invalidations.isCurrent(key, times.begun))
@@ -568,11 +726,11 @@ export class Engine implements Handler {
     const now = this.#clock.now()
     switch (landing.kind) {
       case 'fill': {
-        const { meta, length } = landing.fill
-        const age = currentAge(meta, now)
-        exchange.aged(meta, age)
-        const part = partFor(request.method, request.fields, meta, length, now)
-        const reading = landing.fill.read(typeof part.body === 'string' ? undefined : part.body)
+        const { head, length } = landing.assembly
+        const age = currentAge(head, now)
+        exchange.aged(head, age)
+        const part = partFor(request.method, request.fields, head, length, now)
+        const reading = landing.assembly.read(typeof part.body === 'string' ? undefined : part.body)
         // Who takes nothing of the body has left already: a large one is not fetched for nobody.
         if (part.body === 'none') void reading.return?.()
         const body: Body | undefined = part.body === 'none' ? undefined : reading
@@ -692,7 +850,7 @@ export class Engine implements Handler {
       await promise
     }
     await this.#background.drained()
-    await Promise.all([...this.#flights.values()].map((flight) => flight.fill?.ended))
+    await Promise.all([...this.#assemblies.values()].map((assembly) => assembly.ended()))
   }
 }
 
@@ -711,6 +869,27 @@ function selected(known: readonly StoredResponse[], fields: Fields, { policy }: 
 /** A client's request as the cache asks it on its own account: nobody waits for it, so it has no body and no interims. */
 function plainRequest({ scheme, authority, target, httpVersion, fields, clientAddress, signal }: CdnRequest): CdnRequest {
   return { method: 'GET', scheme, authority, target, httpVersion, fields, clientAddress, signal }
+}
+
+/**
+ * What a 206 says about the whole, and which bytes of it come. `undefined` when it is not the part that was asked for, or nothing
+ * ties it to the other parts of the same version.
+ */
+function wholeOf(
+  { fields, body }: OriginResponse,
+  asked: ByteRange,
+): { fields: Fields; status: 200; length: number; incoming: Incoming } | undefined {
+  const came = parseContentRange(fieldValue(fields, 'content-range') ?? '')
+  if (came?.length === undefined || came.first !== asked.first) return undefined
+  if (came.last !== Math.min(asked.last, came.length - 1)) return undefined
+  const isWhole = came.first === 0 && came.last === came.length - 1
+  if (!isWhole && strongValidator(fields) === undefined) return undefined
+  return {
+    status: 200,
+    fields: withoutFields(fields, OF_A_PART),
+    length: came.length,
+    incoming: { first: came.first, end: came.last + 1, source: body },
+  }
 }
 
 function bodyLength({ status, fields }: OriginResponse): number | undefined {

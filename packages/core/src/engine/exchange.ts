@@ -2,7 +2,7 @@
 import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { type Fields, fieldValue } from '../http/fields.ts'
-import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
+import type { CacheKey, StoredHead } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { cacheStatus } from '../log/cache-status.ts'
 import type { CacheOutcome, LogEntry } from '../log/entry.ts'
@@ -69,7 +69,7 @@ export class Exchange implements CdnResponse {
   }
 
   /** Remaining freshness of what is about to be sent. */
-  aged(meta: StoredMeta, age: number): void {
+  aged(meta: StoredHead, age: number): void {
     this.ttl = Math.floor(meta.freshness.lifetime - age)
   }
 

@@ -1,225 +1,235 @@
-// An origin's body on its way into the store, with any number of clients reading along.
+// An origin's body on its way into the store, slice by slice, with any number of clients reading along.
 import { CdnError } from '../errors.ts'
-import type { ByteRange } from '../http/body.ts'
-import type { StoredMeta } from '../http/stored-response.ts'
-import type { Reason } from '../policy/reasons.ts'
-import type { StoreWriter } from '../stores/store.ts'
 
 export interface FillOptions {
-  readonly meta: StoredMeta
   readonly source: AsyncIterable<Uint8Array>
-  readonly writer: StoreWriter
-  /** The body's length in bytes, when the origin declared it. */
-  readonly length: number | undefined
-  /** A body that turns out longer is passed on to those who read it, and not stored. */
-  readonly maxBytes: number
-  /** Asked at the very end: a key may have been invalidated meanwhile. */
-  readonly mayCommit: () => boolean
-  /** Called once, when it is clear whether the response is stored. */
-  readonly settled: (result: { readonly stored: true } | { readonly stored: false; readonly reason: Reason }) => void
+  readonly sliceBytes: number
+  /** Where in the body the source begins; a multiple of `sliceBytes`. */
+  readonly first: number
+  /** Where it will end, exclusive, when that is known. A source that ends elsewhere has been broken off. */
+  readonly end: number | undefined
+  /**
+   * Takes a slice that is complete; `last` when nothing comes after it. `false`: what comes from here on is not kept. Awaiting
+   * it is the back-pressure: the store sets the pace.
+   */
+  readonly keep: (slice: number, bytes: Uint8Array, last: boolean) => Promise<boolean>
+  /** Whether somebody else already has the slice that would come next, so that this is the end. */
+  readonly isElsewhere: (slice: number) => boolean
+  /** Where the slowest of those who read along is; `undefined` when nobody does. Asked only when nothing is kept any more. */
+  readonly slowest: () => number | undefined
+  /** Something has changed: more is there, or it is over. */
+  readonly moved: () => void
+  /** Counts memory that is held: positive when taken, negative when given back. */
+  readonly hold: (bytes: number) => void
 }
 
-/** A body of unknown length is gathered in pieces of this size. */
-const UNKNOWN_BLOCK = 64 * 1024
-const LARGEST_BLOCK = 1024 * 1024
+/** Bodies of unknown length get room for so much at first, and twice as much whenever that is not enough. */
+const FIRST_BLOCK = 64 * 1024
 
-/** How far a body that is no longer stored may run ahead of its slowest reader, in bytes. */
-const WINDOW = 1024 * 1024
+/** How many slices a body that is not kept may run ahead of its slowest reader. */
+const AHEAD = 2
 
-/** Without readers, a body is still fetched to its end when no more than this is missing, or half of it is there. */
-const WORTH_FINISHING = 1024 * 1024
-
-interface Reader {
-  at: number
+/** A slice, or as much of it as has come. */
+interface Block {
+  bytes: Uint8Array
+  filled: number
 }
 
-/**
- * The store sets the pace, not the clients: one who reads slowly holds nobody up, and a fill can be joined until it is
- * stored. Only a body that could not be stored after all waits for its readers, since then nothing else holds it.
- */
+/** One response of the origin: the whole body, or some slices of it. */
 export class Fill {
-  readonly meta: StoredMeta
-  readonly length: number | undefined
   /** Resolves when the last byte has come, or none will. Never rejects. */
   readonly ended: Promise<void>
-
   readonly #options: FillOptions
-  readonly #readers = new Set<Reader>()
-  /** Whole blocks of the same size, from #base on; the last one may be short. */
-  #blocks: Uint8Array[] = []
-  #blockBytes: number
-  /** Number of blocks that were dropped because every reader has passed them. */
-  #base = 0
-  #total = 0
-  #writer: StoreWriter | undefined
+  readonly #source: AsyncIterator<Uint8Array>
+  /** By number of slice: the one that is coming, the one before, and, when nothing is kept, what readers have not got yet. */
+  readonly #blocks = new Map<number, Block>()
+  #at: number
+  #kept = true
+  #stopped = false
   #complete = false
   #failure: CdnError | undefined
-  #stopped = false
-  #settled = false
-  #changed = Promise.withResolvers<void>()
+  #readerMoved: (() => void) | undefined
 
   constructor(options: FillOptions) {
-    this.meta = options.meta
-    this.length = options.length
     this.#options = options
-    this.#writer = options.writer
-    this.#blockBytes = Math.min(Math.max(options.length ?? UNKNOWN_BLOCK, 1), LARGEST_BLOCK)
+    this.#source = options.source[Symbol.asyncIterator]()
+    this.#at = options.first
     this.ended = this.#pump()
   }
 
-  /** Whether a newcomer can still have the whole body. */
-  get joinable(): boolean {
-    return this.#base === 0 && this.#failure === undefined && !this.#stopped
+  /** Up to where the body has come. */
+  get at(): number {
+    return this.#at
   }
 
-  /** The body, or a part of it, as it comes. Counts as a reader from now on, until it is read or returned. */
-  read(range?: ByteRange): AsyncIterableIterator<Uint8Array> {
-    const reader: Reader = { at: range?.first ?? 0 }
-    const end = range === undefined ? Number.POSITIVE_INFINITY : range.last + 1
-    const done = { done: true, value: undefined } as const
-    this.#readers.add(reader)
-    return {
-      [Symbol.asyncIterator]() {
-        return this
-      },
-      next: async () => {
-        for (;;) {
-          if (!this.#readers.has(reader)) return done
-          const value = this.#piece(reader.at, end)
-          if (value !== undefined) {
-            reader.at += value.byteLength
-            if (this.#writer === undefined) this.#trim()
-            return { done: false, value }
-          }
-          if (reader.at >= end || this.#complete) {
-            this.#leave(reader)
-            return done
-          }
-          if (this.#failure !== undefined) {
-            this.#leave(reader)
-            throw this.#failure
-          }
-          await this.#changed.promise
-        }
-      },
-      return: async () => {
-        this.#leave(reader)
-        return done
-      },
-    }
+  /** Whether more will come. */
+  get isRunning(): boolean {
+    return !this.#complete && !this.#stopped && this.#failure === undefined
   }
 
-  /** What is there from `at` on, in the block it lies in. */
-  #piece(at: number, end: number): Uint8Array | undefined {
-    const limit = Math.min(this.#total, end)
-    if (at >= limit) return undefined
-    const block = Math.floor(at / this.#blockBytes)
-    const start = block * this.#blockBytes
-    return this.#blocks[block - this.#base]?.subarray(at - start, Math.min(limit - start, this.#blockBytes))
+  get isComplete(): boolean {
+    return this.#complete
   }
 
-  #leave(reader: Reader): void {
-    if (!this.#readers.delete(reader)) return
-    if (this.#readers.size === 0 && !this.#complete && !this.#worthFinishing()) this.#stopped = true
-    this.#wake()
+  /** What ended it early. */
+  get failure(): CdnError | undefined {
+    return this.#failure
   }
 
-  #worthFinishing(): boolean {
-    if (this.#writer === undefined) return false
-    if (this.length === undefined) return this.#total <= WORTH_FINISHING
-    return this.length - this.#total <= WORTH_FINISHING || this.#total >= this.length / 2
+  /** Whether what has passed can still be had from the store. */
+  get isKept(): boolean {
+    return this.#kept
   }
 
-  #wake(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers()
+  /** Where it will end, exclusive, as far as is known. */
+  get end(): number {
+    return this.#complete ? this.#at : (this.#options.end ?? Number.POSITIVE_INFINITY)
+  }
+
+  get first(): number {
+    return this.#options.first
+  }
+
+  /** What is in memory from `at` on, within one slice. */
+  piece(at: number, end: number): Uint8Array | undefined {
+    const { sliceBytes } = this.#options
+    const slice = Math.floor(at / sliceBytes)
+    const block = this.#blocks.get(slice)
+    const from = at - slice * sliceBytes
+    const to = Math.min(block?.filled ?? 0, end - slice * sliceBytes)
+    return from < to ? block?.bytes.subarray(from, to) : undefined
+  }
+
+  /** Ends it: nobody wants the rest. */
+  stop(): void {
+    if (!this.isRunning) return
+    this.#stopped = true
+    this.#readerMoved?.()
+    // Also wakes it when it waits for the origin.
+    void this.#source.return?.()
+  }
+
+  /** A reader has moved on, or left. */
+  readersMoved(): void {
+    if (!this.#kept) this.#readerMoved?.()
   }
 
   async #pump(): Promise<void> {
+    const { end, moved } = this.#options
     try {
-      for await (const chunk of this.#options.source) {
-        await this.#append(chunk)
+      for (;;) {
+        const { done, value } = await this.#source.next()
+        if (done === true || this.#stopped) break
+        await this.#append(value)
+        moved()
         if (this.#stopped) break
-        this.#wake()
       }
-      if (this.#stopped) await this.#end('abandoned')
-      else if (this.length !== undefined && this.#total !== this.length)
-        throw new CdnError('CDN_ORIGIN_BROKE_OFF', `${this.#total} of ${this.length} bytes came`)
+      if (!this.#stopped && end !== undefined && this.#at !== end) {
+        throw new CdnError('CDN_ORIGIN_BROKE_OFF', `${this.#at - this.first} of ${end - this.first} bytes came`)
+      }
+      if (this.#stopped) await this.#keepWhole()
       else await this.#finish()
     } catch (error) {
-      this.#failure = error instanceof CdnError ? error : new CdnError('CDN_ORIGIN_BROKE_OFF', undefined, error)
-      this.#wake()
-      await this.#end('broke-off')
+      if (!this.#stopped) {
+        this.#failure = error instanceof CdnError ? error : new CdnError('CDN_ORIGIN_BROKE_OFF', undefined, error)
+      }
+      await this.#keepWhole()
     }
+    moved()
+  }
+
+  /** The slice that came last, if all of it has come: the next one would have handed it on. */
+  async #keepWhole(): Promise<void> {
+    const { sliceBytes } = this.#options
+    if (this.#at % sliceBytes === 0) await this.#flush(this.#at / sliceBytes - 1, false)
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
-    let from = 0
-    while (from < chunk.byteLength) {
-      const used = this.#total % this.#blockBytes
-      // Each block is memory of its own: a small piece of a socket's buffer would keep all of it alive.
-      if (used === 0) this.#blocks.push(new Uint8Array(this.#blockBytes))
-      const block = this.#blocks.at(-1) as Uint8Array
-      const taken = Math.min(this.#blockBytes - used, chunk.byteLength - from)
-      block.set(chunk.subarray(from, from + taken), used)
-      this.#total += taken
+    const { sliceBytes, isElsewhere, end = Number.POSITIVE_INFINITY } = this.#options
+    // What comes after the declared end is not part of this body.
+    const length = Math.min(chunk.byteLength, end - this.#at)
+    for (let from = 0; from < length; ) {
+      const slice = Math.floor(this.#at / sliceBytes)
+      const used = this.#at - slice * sliceBytes
+      if (used === 0) {
+        // Not before: only now is it known that this is not the end.
+        if (this.#blocks.has(slice - 1)) await this.#flush(slice - 1, false)
+        if (isElsewhere(slice)) this.stop()
+        if (!this.#kept) await this.#windowed(slice)
+        if (this.#stopped) return
+      }
+      const taken = Math.min(sliceBytes - used, length - from)
+      const block = this.#roomFor(slice, used + taken)
+      block.bytes.set(chunk.subarray(from, from + taken), used)
+      block.filled = used + taken
+      this.#at += taken
       from += taken
-      if (used + taken === this.#blockBytes) await this.#store(block)
     }
-    if (this.#writer !== undefined && this.#total > this.#options.maxBytes) await this.#end('too-large')
-    if (this.#writer === undefined) await this.#windowed()
   }
 
-  async #store(block: Uint8Array): Promise<void> {
-    if (this.#writer === undefined) return
-    const taken = await this.#writer.write(block).catch(() => undefined)
-    if (taken !== true) await this.#end(taken === false ? 'too-large' : 'store-failed')
+  /** The block of a slice, with room for `bytes`. */
+  #roomFor(slice: number, bytes: number): Block {
+    const { sliceBytes, end, hold } = this.#options
+    let block = this.#blocks.get(slice)
+    if (block !== undefined && block.bytes.byteLength >= bytes) return block
+    const most = Math.min(sliceBytes, (end ?? Number.POSITIVE_INFINITY) - slice * sliceBytes)
+    const size = end === undefined ? Math.min(most, Math.max(FIRST_BLOCK, bytes, (block?.bytes.byteLength ?? 0) * 2)) : most
+    // Memory of its own: a small piece of something larger would keep all of it alive.
+    const bytesOfBlock = Buffer.allocUnsafeSlow(size)
+    if (block !== undefined) bytesOfBlock.set(block.bytes.subarray(0, block.filled))
+    hold(size - (block?.bytes.byteLength ?? 0))
+    block = { bytes: bytesOfBlock, filled: block?.filled ?? 0 }
+    this.#blocks.set(slice, block)
+    return block
+  }
+
+  /** Hands a complete slice on, and lets go of the one before it. */
+  async #flush(slice: number, last: boolean): Promise<void> {
+    if (!this.#kept) return
+    const block = this.#blocks.get(slice)
+    if (block === undefined) return
+    if (block.filled < block.bytes.byteLength) {
+      const { hold } = this.#options
+      hold(block.filled - block.bytes.byteLength)
+      block.bytes = new Uint8Array(block.bytes.subarray(0, block.filled))
+    }
+    this.#kept = await this.#options.keep(slice, block.bytes, last).catch(() => false)
+    if (this.#kept) this.#drop(slice - 1)
+  }
+
+  #drop(slice: number): void {
+    const block = this.#blocks.get(slice)
+    if (block === undefined) return
+    this.#options.hold(-block.bytes.byteLength)
+    this.#blocks.delete(slice)
   }
 
   async #finish(): Promise<void> {
-    const rest = this.#total % this.#blockBytes
-    const last = this.#blocks.at(-1)
-    if (rest > 0 && last !== undefined) await this.#store(last.slice(0, rest))
+    const { sliceBytes, first } = this.#options
+    const last = this.#at === first ? Math.floor(first / sliceBytes) : Math.ceil(this.#at / sliceBytes) - 1
+    if (this.#at === first) this.#roomFor(last, 0)
+    await this.#flush(last, true)
     this.#complete = true
-    this.#wake()
-    if (this.#writer === undefined) return
-    if (!this.#options.mayCommit()) return this.#end('invalidated')
-    const stored = await this.#writer.commit().catch(() => undefined)
-    if (stored === true) this.#settle({ stored: true })
-    else await this.#end(stored === false ? 'too-large' : 'store-failed')
   }
 
-  /** Gives up storing. Who reads along goes on. */
-  async #end(reason: Reason): Promise<void> {
-    const writer = this.#writer
-    this.#writer = undefined
-    if (writer !== undefined) await writer.abort().catch(() => undefined)
-    this.#settle({ stored: false, reason })
-  }
-
-  #settle(result: Parameters<FillOptions['settled']>[0]): void {
-    if (this.#settled) return
-    this.#settled = true
-    this.#options.settled(result)
-  }
-
-  /** Drops what every reader has passed, and waits until the slowest is within the window. */
-  async #windowed(): Promise<void> {
+  /** Nothing is kept: drops what every reader has passed, and waits until the slowest is near. */
+  async #windowed(slice: number): Promise<void> {
+    const { slowest, sliceBytes } = this.#options
     for (;;) {
-      this.#trim()
-      if (this.#readers.size === 0) this.#stopped = true
-      if (this.#stopped || this.#total - this.#base * this.#blockBytes <= WINDOW + this.#blockBytes) return
-      await this.#changed.promise
+      const at = slowest()
+      if (at === undefined) this.stop()
+      if (this.#stopped || at === undefined) return
+      const passed = Math.floor(at / sliceBytes)
+      for (const held of [...this.#blocks.keys()]) if (held < passed) this.#drop(held)
+      if (slice - passed <= AHEAD) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#readerMoved = resolve
+      await promise
     }
   }
 
-  #trim(): void {
-    let slowest = this.#total
-    for (const reader of this.#readers) slowest = Math.min(slowest, reader.at)
-    const passed = Math.floor(slowest / this.#blockBytes) - this.#base
-    if (passed <= 0) return
-    this.#blocks.splice(0, passed)
-    this.#base += passed
-    this.#wake()
+  /** Nobody counts on it any more: what is left of it is the garbage collector's. */
+  release(): void {
+    for (const { bytes } of this.#blocks.values()) this.#options.hold(-bytes.byteLength)
   }
 }

@@ -1,6 +1,6 @@
 // What a message carries after its fields, and parts of it.
 
-/** Content as bytes: in one piece, or as it comes. */
+/** Content as bytes: in one piece, or as it comes. A piece that comes may be written over as soon as the next one is asked for. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
 /** For a body that nobody is going to read: whoever makes it is told. */

@@ -68,6 +68,23 @@ function parseRange(value: string): RangeSpec[] | undefined {
   return specs.length === 0 ? undefined : specs
 }
 
+/**
+ * The slices that a single range lies in, from the first byte of the first to the last byte of the last, whether or not the
+ * body has so many. `undefined` when it is no single range, counts from the end, or would be the whole body.
+ */
+export function alignedRange(value: string, sliceBytes: number): ByteRange | undefined {
+  const [spec, other] = parseRange(value) ?? []
+  if (spec === undefined || other !== undefined || 'suffix' in spec) return undefined
+  const first = Math.floor(spec.first / sliceBytes) * sliceBytes
+  const last = Number.isFinite(spec.last) ? (Math.floor(spec.last / sliceBytes) + 1) * sliceBytes - 1 : spec.last
+  return first === 0 && !Number.isFinite(last) ? undefined : { first, last }
+}
+
+/** A Range for these bytes; a last one of infinity stands for the end of the body. */
+export function rangeOf({ first, last }: ByteRange): string {
+  return `bytes=${first}-${Number.isFinite(last) ? last : ''}`
+}
+
 /** The bytes there are of a range; `undefined` when there are none. */
 function within(spec: RangeSpec, length: number): ByteRange | undefined {
   const first = 'suffix' in spec ? Math.max(0, length - spec.suffix) : spec.first

@@ -1,6 +1,6 @@
 // Validators, and the request that asks the origin whether a stored response still holds (RFC 9110 §8.8, RFC 9111 §4.3.1).
 import { type Fields, fieldValue } from './fields.ts'
-import type { StoredMeta } from './stored-response.ts'
+import type { StoredHead } from './stored-response.ts'
 import { parseHttpDate } from './time.ts'
 
 export interface EntityTag {
@@ -38,6 +38,19 @@ export function lastModified(fields: Fields): string | undefined {
   return value === undefined || parseHttpDate(value, 0) === undefined ? undefined : value
 }
 
+/**
+ * What If-Range can be asked with, for bytes of different responses to be put together: a strong entity tag, or a
+ * Last-Modified that is at least a second older than the response (RFC 9110 §8.8.2.2). `undefined` when there is none.
+ */
+export function strongValidator(fields: Fields): string | undefined {
+  const tag = fieldValue(fields, 'etag')
+  if (tag !== undefined) return parseEntityTag(tag)?.weak === false ? tag : undefined
+  const modified = lastModified(fields)
+  const date = parseHttpDate(fieldValue(fields, 'date') ?? '', 0)
+  if (modified === undefined || date === undefined) return undefined
+  return date - (parseHttpDate(modified, 0) ?? date) >= 1000 ? modified : undefined
+}
+
 export function hasValidator(fields: Fields): boolean {
   return entityTag(fields) !== undefined || lastModified(fields) !== undefined
 }
@@ -46,7 +59,7 @@ export function hasValidator(fields: Fields): boolean {
  * The fields that make a request conditional on what is stored, the selected response first (RFC 9111 §4.3.1). None when
  * it has no validator. A time tells only one stored response from what is new, so that of several is not sent.
  */
-export function validationFields(stored: readonly StoredMeta[]): string[] {
+export function validationFields(stored: readonly StoredHead[]): string[] {
   const fields: string[] = []
   const tags = stored.filter((each) => entityTag(each.fields) !== undefined).map((each) => fieldValue(each.fields, 'etag'))
   if (tags.length > 0) fields.push('If-None-Match', [...new Set(tags)].join(', '))

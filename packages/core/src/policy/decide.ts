@@ -1,7 +1,7 @@
 // The first question: may what I hold answer this request?
 import { directiveSeconds, parseDirectives } from '../http/cache-control.ts'
 import { cookieValue, type Fields, fieldValue } from '../http/fields.ts'
-import { currentAge, type StoredMeta } from '../http/stored-response.ts'
+import { currentAge, type StoredHead } from '../http/stored-response.ts'
 import type { Millis, Seconds } from '../http/time.ts'
 import type { Policy } from './policy.ts'
 import type { Reason } from './reasons.ts'
@@ -18,24 +18,24 @@ export interface RequestMeta {
 export type Forward = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'request' | 'stale' | 'partial'
 
 /** What the store held under the key of this request. */
-export type Lookup =
-  | { readonly stored: StoredMeta; readonly miss?: undefined }
+export type Lookup<Stored extends StoredHead = StoredHead> =
+  | { readonly stored: Stored; readonly miss?: undefined }
   | { readonly stored?: undefined; readonly miss: 'uri-miss' | 'vary-miss' }
 
-interface FromStore {
+interface FromStore<Stored> {
   readonly reason: Reason
-  readonly stored: StoredMeta
+  readonly stored: Stored
   readonly age: Seconds
 }
 
-export type Decision =
-  | (FromStore & { readonly action: 'serve'; readonly revalidateAfter: boolean })
-  | (FromStore & { readonly action: 'revalidate'; readonly fwd: Forward })
+export type Decision<Stored extends StoredHead = StoredHead> =
+  | (FromStore<Stored> & { readonly action: 'serve'; readonly revalidateAfter: boolean })
+  | (FromStore<Stored> & { readonly action: 'revalidate'; readonly fwd: Forward })
   | { readonly action: 'fetch'; readonly reason: Reason; readonly fwd: Forward; readonly mayStore: boolean }
   | { readonly action: 'refuse'; readonly reason: Reason; readonly status: 504 }
 
 /** What keeps a request from the store whatever is in it; `undefined` when the store may be asked. */
-export function decideBeforeLookup(request: RequestMeta, policy: Policy): (Decision & { action: 'fetch' }) | undefined {
+export function decideBeforeLookup(request: RequestMeta, policy: Policy): Extract<Decision, { action: 'fetch' }> | undefined {
   if (!policy.cache) return fetch('bypass', 'route-bypasses', false)
   // Whether the answer to another method is reusable is for admit() to say (RFC 9110 §9.3.3).
   if (request.method !== 'GET' && request.method !== 'HEAD') return fetch('method', 'method', request.method === 'POST')
@@ -47,20 +47,25 @@ export function decideBeforeLookup(request: RequestMeta, policy: Policy): (Decis
   return undefined
 }
 
-export function decide(request: RequestMeta, lookup: Lookup, policy: Policy, now: Millis): Decision {
+export function decide<Stored extends StoredHead>(
+  request: RequestMeta,
+  lookup: Lookup<Stored>,
+  policy: Policy,
+  now: Millis,
+): Decision<Stored> {
   const before = decideBeforeLookup(request, policy)
   if (before !== undefined) return before
 
   const asked = parseDirectives(policy.honorRequestDirectives ? fieldValue(request.fields, 'cache-control') : undefined)
   const onlyIfCached = asked.has('only-if-cached')
 
-  const { stored } = lookup
-  if (stored === undefined) return onlyIfCached ? refuse() : fetch(lookup.miss, lookup.miss, !asked.has('no-store'))
+  if (lookup.miss !== undefined) return onlyIfCached ? refuse() : fetch(lookup.miss, lookup.miss, !asked.has('no-store'))
 
+  const { stored } = lookup
   const { freshness } = stored
   const age = currentAge(stored, now)
   const staleFor = age - freshness.lifetime
-  const revalidate = (reason: Reason, fwd: Forward): Decision =>
+  const revalidate = (reason: Reason, fwd: Forward): Decision<Stored> =>
     onlyIfCached ? refuse() : { action: 'revalidate', reason, stored, age, fwd }
 
   // Nothing overrides what the origin demands.
@@ -84,7 +89,10 @@ export function decide(request: RequestMeta, lookup: Lookup, policy: Policy, now
 }
 
 /** After the origin has failed: is the stored response better than the failure? (RFC 5861 §4, RFC 9111 §4.2.4) */
-export function decideAfterFailure(stored: StoredMeta, now: Millis): (Decision & { action: 'serve' }) | undefined {
+export function decideAfterFailure<Stored extends StoredHead>(
+  stored: Stored,
+  now: Millis,
+): (Decision<Stored> & { action: 'serve' }) | undefined {
   const { freshness } = stored
   if (freshness.forbidsStale || freshness.validateAlways) return undefined
   const age = currentAge(stored, now)
@@ -103,10 +111,10 @@ function maxStale(argument: string | true | undefined): Seconds {
   return argument === true ? Number.POSITIVE_INFINITY : (directiveSeconds(new Map([['max-stale', argument]]), 'max-stale') ?? 0)
 }
 
-function fetch(fwd: Forward, reason: Reason, mayStore: boolean): Decision & { action: 'fetch' } {
+function fetch(fwd: Forward, reason: Reason, mayStore: boolean): Extract<Decision, { action: 'fetch' }> {
   return { action: 'fetch', reason, fwd, mayStore }
 }
 
-function refuse(): Decision {
+function refuse(): Extract<Decision, { action: 'refuse' }> {
   return { action: 'refuse', reason: 'only-if-cached', status: 504 }
 }

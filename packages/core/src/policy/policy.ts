@@ -25,6 +25,8 @@ export interface Policy {
   readonly honorRequestDirectives: boolean
   /** Larger bodies are passed on, not stored. */
   readonly maxBodyBytes: number
+  /** From which share of a body on, 0 to 1, it is fetched to its end though every client has left; infinity: never. */
+  readonly finishShare: number
   /** Whether a response without explicit lifetime gets one from its Last-Modified (RFC 9111 §4.2.2). */
   readonly heuristicFreshness: boolean
   /** Whether a response that sets a cookie is reused though nothing in it says `public`. See docs/decisions/0003. */
@@ -44,7 +46,8 @@ export const defaultPolicy: Policy = {
   bypassCookies: [],
   targetedFields: ['cdn-cache-control', 'surrogate-control'],
   honorRequestDirectives: false,
-  maxBodyBytes: 64 * 1024 * 1024,
+  maxBodyBytes: 10 * 1024 ** 3,
+  finishShare: 0.5,
   heuristicFreshness: false,
   shareSetCookie: false,
   normalise: { languages: false },

@@ -13,6 +13,7 @@ export const REASONS = {
   'request-min-fresh': 'the stored response is not fresh for as long as the client wants',
   'uri-miss': 'nothing is stored under this key',
   'vary-miss': 'what is stored under this key was selected by other request fields',
+  'slice-miss': 'a part of the stored body that is needed is not there',
   method: 'only GET and HEAD are answered from the store',
   cookie: 'the request carries a cookie that this route takes past the cache',
   'request-body': 'the request has a body, which is not part of the key',
@@ -39,6 +40,8 @@ export const REASONS = {
   // Why is it absent?
   invalidated: 'a later request changed the resource',
   evicted: 'it was evicted to make room',
+  changed: 'the origin had another version when a missing part was asked for',
+  unsliceable: 'the origin sends parts of a body that nothing ties to one version',
   // What was answered without asking store or origin?
   redirect: 'the route redirects',
   respond: 'the route answers itself',

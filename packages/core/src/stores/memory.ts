@@ -1,71 +1,101 @@
 // The default store: bodies in memory, the least recently used leaving first, within a hard bound.
 import { LRUCache } from 'lru-cache'
-import type { Body, ByteRange } from '../http/body.ts'
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
-import type { OnEvict, Store, StoredResponse, StoreWriter } from './store.ts'
+import type { OnEvict, Part, Store, StoredResponse } from './store.ts'
 
 export interface MemoryStoreOptions {
-  /** Bound in bytes for bodies, fields, bookkeeping and writes in progress together. At least 64 KiB. */
+  /** Bound in bytes for bodies, fields and bookkeeping together. At least 64 KiB. */
   maxBytes: number
   /** Most responses under one key; the one stored longest ago leaves first. Default: 100. */
   maxVariants?: number
+  /** Bytes of the bound that others take just now: what is on its way to clients and into the store. Default: none. */
+  taken?: () => number
 }
-
-/** Bodies up to this size lie in one piece, so that a hit is one write. */
-const ONE_PIECE = 1024 * 1024
 
 /** What an entry costs besides the characters of its strings and its body: measured at 600 to 900 bytes. */
 const ENTRY_BYTES = 1024
+const SLICE_BYTES = 300
 const STRING_BYTES = 40
 
 const NONE: readonly StoredResponse[] = []
+const EMPTY = new Uint8Array(0)
+
+/** A response, with its body when it is kept in one piece. */
+class Entry implements StoredResponse {
+  readonly meta: StoredMeta
+  readonly body: Uint8Array | undefined
+  readonly bytes: number
+  /** Its slices that are there. */
+  readonly slices: Set<number>
+  readonly #used: (id: string) => unknown
+
+  constructor(meta: StoredMeta, body: Uint8Array | undefined, slices: Set<number>, used: (id: string) => unknown) {
+    this.meta = meta
+    this.body = body
+    this.bytes = (body?.byteLength ?? 0) + metaBytes(meta)
+    this.slices = slices
+    this.#used = used
+  }
+
+  open(): Uint8Array | undefined {
+    this.#used(this.meta.id)
+    return this.body
+  }
+}
+
+/** A slice under "ID/NUMBER"; its response may come later. */
+interface Slice {
+  readonly of: string
+  readonly number: number
+  readonly body: Uint8Array
+  readonly bytes: number
+}
 
 /** @throws RangeError when `maxBytes` is too small to hold anything. */
-export function memoryStore({ maxBytes, maxVariants = 100 }: MemoryStoreOptions): Store {
+export function memoryStore({ maxBytes, maxVariants = 100, taken = () => 0 }: MemoryStoreOptions): Store {
   if (!(maxBytes >= 65_536)) throw new RangeError(`maxBytes is ${maxBytes}; a memory store needs at least 65536`)
   const byKey = new Map<CacheKey, readonly Entry[]>()
+  /** Slices whose response has not been written yet. */
+  const early = new Map<string, Set<number>>()
   const listeners: OnEvict[] = []
   // A larger one would empty the store for everybody else.
   const largest = maxBytes / 2
-  let reserved = 0
+  let responses = 0
   let evicted = 0
 
-  const entries = new LRUCache<string, Entry>({
+  const units = new LRUCache<string, Entry | Slice>({
     maxSize: maxBytes,
-    sizeCalculation: (entry) => entry.bytes,
-    dispose(entry, _, reason) {
+    sizeCalculation: (unit) => unit.bytes,
+    dispose(unit, _, reason) {
       if (reason === 'set') return
-      unlink(entry)
-      if (reason !== 'evict') return
-      evicted++
-      for (const listener of listeners) listener(entry.meta, 'full')
+      if (reason === 'evict') evicted++
+      if (unit instanceof Entry) forget(unit, reason === 'evict')
+      else forgetSlice(unit)
     },
   })
+  const used = (id: string): unknown => units.get(id)
 
-  class Entry implements StoredResponse {
-    readonly meta: StoredMeta
-    readonly length: number
-    readonly blocks: readonly Uint8Array[]
-    readonly bytes: number
-
-    constructor(meta: StoredMeta, length: number, blocks: readonly Uint8Array[]) {
-      this.meta = meta
-      this.length = length
-      this.blocks = blocks
-      this.bytes = length + metaBytes(meta)
-    }
-
-    open(): Uint8Array | undefined {
-      if (this.blocks.length > 1) return undefined
-      entries.get(this.meta.id)
-      return this.blocks[0] ?? EMPTY
-    }
+  function entryOf(id: string): Entry | undefined {
+    return units.peek(id) as Entry | undefined
   }
 
-  function unlink(entry: Entry): void {
-    const siblings = byKey.get(entry.meta.key)?.filter((other) => other.meta.id !== entry.meta.id) ?? []
-    if (siblings.length === 0) byKey.delete(entry.meta.key)
-    else byKey.set(entry.meta.key, siblings)
+  function slicesOf(id: string): Set<number> | undefined {
+    return entryOf(id)?.slices ?? early.get(id)
+  }
+
+  function forgetSlice({ of, number }: Slice): void {
+    slicesOf(of)?.delete(number)
+    if (early.get(of)?.size === 0) early.delete(of)
+  }
+
+  /** Takes a response that has left out of the index, and its slices with it. */
+  function forget({ meta, slices }: Entry, report: boolean): void {
+    responses--
+    const siblings = byKey.get(meta.key)?.filter((other) => other.meta.id !== meta.id) ?? []
+    if (siblings.length === 0) byKey.delete(meta.key)
+    else byKey.set(meta.key, siblings)
+    for (const slice of [...slices]) units.delete(sliceName(meta.id, slice))
+    if (report) for (const listener of listeners) listener(meta, 'full')
   }
 
   function link(entry: Entry): void {
@@ -74,61 +104,15 @@ export function memoryStore({ maxBytes, maxVariants = 100 }: MemoryStoreOptions)
     const replaced = before.filter((other) => JSON.stringify(other.meta.selecting) === variant)
     const surplus = before.length - replaced.length + 1 - maxVariants
     const leaving = surplus > 0 ? before.filter((other) => !replaced.includes(other)).slice(0, surplus) : []
-    for (const other of [...replaced, ...leaving]) entries.delete(other.meta.id)
+    for (const other of [...replaced, ...leaving]) units.delete(other.meta.id)
     byKey.set(entry.meta.key, [...(byKey.get(entry.meta.key) ?? []), entry])
   }
 
-  /** Evicts until `bytes` more fit beside everything stored and being written. */
+  /** Evicts until `bytes` more fit beside everything that is there. */
   function makeRoom(bytes: number): boolean {
-    while (entries.calculatedSize + reserved + bytes > maxBytes && entries.size > 0) entries.pop()
-    return entries.calculatedSize + reserved + bytes <= maxBytes
-  }
-
-  function writer(meta: StoredMeta): StoreWriter {
-    const blocks: Uint8Array[] = []
-    let length = 0
-    let held = 0
-    let over = false
-
-    const hold = (bytes: number): boolean => {
-      if (over || held + bytes > largest || !makeRoom(bytes)) return false
-      held += bytes
-      reserved += bytes
-      return true
-    }
-    const release = (): void => {
-      reserved -= held
-      held = 0
-      over = true
-      blocks.length = 0
-    }
-
-    return {
-      async write(chunk) {
-        if (!hold(chunk.byteLength)) {
-          release()
-          return false
-        }
-        blocks.push(chunk)
-        length += chunk.byteLength
-        return true
-      },
-      async commit() {
-        if (!hold(metaBytes(meta))) {
-          release()
-          return false
-        }
-        const whole = blocks.length > 1 && length <= ONE_PIECE ? [joined(blocks, length)] : [...blocks]
-        release()
-        const entry = new Entry(meta, length, whole)
-        link(entry)
-        entries.set(meta.id, entry)
-        return true
-      },
-      async abort() {
-        release()
-      },
-    }
+    const bound = maxBytes - taken()
+    while (units.calculatedSize + bytes > bound && units.size > 0) units.pop()
+    return units.calculatedSize + bytes <= bound
   }
 
   return {
@@ -139,74 +123,84 @@ export function memoryStore({ maxBytes, maxVariants = 100 }: MemoryStoreOptions)
     peek(key) {
       return byKey.get(key) ?? NONE
     },
-    async read(id, range) {
-      const entry = entries.get(id)
-      return entry === undefined ? undefined : bodyOf(entry, range)
+    async read(id, { slice, range }: Part = {}) {
+      const body = units.get(slice === undefined ? id : sliceName(id, slice))?.body
+      if (slice !== undefined) used(id)
+      return body === undefined || range === undefined ? body : body.subarray(range.first, range.last + 1)
     },
-    async write(meta, length) {
-      return (length ?? 0) + metaBytes(meta) > largest ? undefined : writer(meta)
+    has(id, slice) {
+      return slicesOf(id)?.has(slice) === true
+    },
+    async write(meta, body) {
+      const entry = new Entry(
+        meta,
+        meta.sliceBytes === undefined ? (body ?? EMPTY) : undefined,
+        early.get(meta.id) ?? new Set(),
+        used,
+      )
+      if (entry.bytes > largest || !makeRoom(entry.bytes)) return false
+      early.delete(meta.id)
+      link(entry)
+      units.set(meta.id, entry)
+      responses++
+      return true
+    },
+    async writeSlice(id, slice, bytes) {
+      const unit: Slice = { of: id, number: slice, body: bytes, bytes: bytes.byteLength + SLICE_BYTES }
+      if (unit.bytes > largest || !makeRoom(unit.bytes)) return false
+      let slices = slicesOf(id)
+      if (slices === undefined) {
+        slices = new Set()
+        early.set(id, slices)
+      }
+      used(id)
+      slices.add(slice)
+      units.set(sliceName(id, slice), unit)
+      return true
     },
     async freshen(meta) {
-      const entry = entries.get(meta.id)
+      const entry = entryOf(meta.id)
       if (entry === undefined) return false
-      const fresher = new Entry(meta, entry.length, entry.blocks)
+      const { length, sliceBytes } = entry.meta
+      const fresher = new Entry({ ...meta, length, sliceBytes }, entry.body, entry.slices, used)
       byKey.set(
         meta.key,
         (byKey.get(meta.key) ?? []).map((other) => (other === entry ? fresher : other)),
       )
-      entries.set(meta.id, fresher)
+      units.set(meta.id, fresher)
       return makeRoom(0)
     },
     async remove(key) {
       const leaving = byKey.get(key) ?? []
-      for (const entry of leaving) entries.delete(entry.meta.id)
+      for (const entry of leaving) units.delete(entry.meta.id)
       return leaving.length
     },
+    async discard(id) {
+      for (const slice of [...(early.get(id) ?? [])]) units.delete(sliceName(id, slice))
+      units.delete(id)
+    },
     stats() {
-      return { responses: entries.size, bytes: entries.calculatedSize + reserved, maxBytes, evicted }
+      const bytes = units.calculatedSize
+      return { responses, bytes, maxBytes, memoryBytes: bytes, evicted, damaged: 0 }
     },
     reportEvictions(listener) {
       listeners.push(listener)
     },
     async close() {
-      entries.clear()
+      units.clear()
       byKey.clear()
+      early.clear()
     },
   }
 }
 
-const EMPTY = new Uint8Array(0)
-
-/** A copy of its own: pooled memory would keep its neighbours alive. */
-function joined(blocks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const block of blocks) {
-    whole.set(block, at)
-    at += block.byteLength
-  }
-  return whole
+function sliceName(id: string, slice: number): string {
+  return `${id}/${slice}`
 }
 
 function metaBytes(meta: StoredMeta): number {
   let characters = meta.key.length + meta.id.length
-  for (const text of meta.fields) characters += text.length + STRING_BYTES
+  for (const text of [...meta.fields, ...meta.withheld, ...meta.surrogateKeys]) characters += text.length + STRING_BYTES
   for (const [name, value] of meta.selecting) characters += name.length + (value?.length ?? 0) + 2 * STRING_BYTES
-  for (const name of meta.surrogateKeys) characters += name.length + STRING_BYTES
   return ENTRY_BYTES + characters
-}
-
-function bodyOf(entry: { readonly blocks: readonly Uint8Array[]; readonly length: number }, range: ByteRange | undefined): Body {
-  const first = range?.first ?? 0
-  const end = Math.min(range === undefined ? entry.length : range.last + 1, entry.length)
-  const [only] = entry.blocks
-  if (entry.blocks.length <= 1) return (only ?? EMPTY).subarray(first, end)
-  return (async function* () {
-    let at = 0
-    for (const block of entry.blocks) {
-      if (at >= end) return
-      if (at + block.byteLength > first) yield block.subarray(Math.max(first - at, 0), end - at)
-      at += block.byteLength
-    }
-  })()
 }
