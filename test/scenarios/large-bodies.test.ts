@@ -100,6 +100,21 @@ describe('a large body', () => {
     assert.equal(origin.requests.length, 1)
   })
 
+  it('that is asked for in several ranges, or from its first byte on, is fetched whole, and several ranges get the whole', async () => {
+    for (const [range, status] of [
+      ['bytes=0-', 206],
+      ['bytes=0-9,20-29', 200],
+      [`bytes=${Array.from({ length: 500 }, (_, at) => `${at * 2}-${LENGTH}`).join(',')}`, 200],
+    ] as const) {
+      const { origin, get } = site()
+      const got = await get('/a', { headers: { Range: range } })
+      assert.equal(got.status, status)
+      assert.deepEqual(got.bytes, bytesOf('a'))
+      assert.deepEqual(ranges(origin.requests), [undefined])
+      assert.match((await get('/a')).header('cache-status'), /; hit/)
+    }
+  })
+
   it('is completed by the slices that are missing, each fetched once', async () => {
     const { origin, bucket, get } = site()
     await get('/a', part(3 * SLICE, 4 * SLICE - 1))

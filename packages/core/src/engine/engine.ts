@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { asCdnError, CdnError } from '../errors.ts'
 import type { Body, ByteRange } from '../http/body.ts'
-import { endToEndFields, type Fields, fieldValue, hasField, withoutFields } from '../http/fields.ts'
+import { endToEndFields, type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { invalidatedUrls, isSafe } from '../http/invalidation.ts'
-import { alignedRange, parseContentRange, rangeOf } from '../http/ranges.ts'
+import { alignedRange, isFromEnd, parseContentRange, rangeOf } from '../http/ranges.ts'
 import { type CacheKey, currentAge, type StoredHead, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
 import type { Clock } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
@@ -373,31 +373,16 @@ export class Engine implements Handler {
   #forward(forwarded: Forwarded): Promise<CdnResponse> {
     const { exchange, decision } = forwarded
     const key = exchange.key as CacheKey
-    if (!this.#collapses(forwarded)) return this.#alone(forwarded)
+    // Others may wait for what is asked for as everybody would.
+    if (this.#asking(forwarded).keep !== 'none') return this.#alone(forwarded)
     const flight = this.#flights.get(key)
     return flight === undefined ? this.#lead(forwarded, this.#newFlight(key)) : this.#follow(forwarded, flight, decision)
-  }
-
-  /** Whether others may wait for the answer to this request. A validation asks for the whole, whatever part the client wants. */
-  #collapses({ exchange, decision }: Forwarded): boolean {
-    if (decision.action === 'revalidate') return true
-    const { method, fields } = exchange.request
-    return (
-      this.#mayShare(exchange, decision) &&
-      (method === 'HEAD' || (method === 'GET' && (!hasField(fields, 'range') || this.#partFor(fields) !== undefined)))
-    )
   }
 
   /** Whether the answer may turn out to be for everybody, as far as is known before it is there. */
   #mayShare(exchange: Exchange, decision: Forwarded['decision']): boolean {
     if (decision.action === 'revalidate') return true
     return decision.mayStore && !this.#absences.isUnshareable(exchange.key as CacheKey, exchange.at)
-  }
-
-  /** The slices that a client's Range lies in: what the origin is asked for in its place. */
-  #partFor(fields: Fields): ByteRange | undefined {
-    const range = fieldValue(fields, 'range')
-    return range === undefined ? undefined : alignedRange(range, this.#options.sliceBytes)
   }
 
   #newFlight(key: CacheKey, unattended = false): Flight {
@@ -647,14 +632,15 @@ export class Engine implements Handler {
    */
   #asking({ exchange, decision }: Forwarded): Asking {
     const { method, fields } = exchange.request
-    if (decision.action === 'revalidate') {
-      const part = method === 'GET' && decision.stored.sliceBytes !== undefined ? this.#partFor(fields) : undefined
-      return { method: 'GET', keep: 'none', part }
-    }
     if (!this.#mayShare(exchange, decision)) return { method, keep: 'all', part: undefined }
-    if (method === 'HEAD') return { method: 'GET', keep: 'none', part: undefined }
-    const part = method === 'GET' ? this.#partFor(fields) : undefined
-    return { method, keep: method !== 'GET' ? 'all' : part === undefined ? 'range' : 'none', part }
+    if (method !== 'GET')
+      return method === 'HEAD' ? { method: 'GET', keep: 'none', part: undefined } : { method, keep: 'all', part: undefined }
+    const range = fieldValue(fields, 'range')
+    const part = range === undefined ? undefined : alignedRange(range, this.#options.sliceBytes)
+    if (decision.action === 'revalidate')
+      return { method, keep: 'none', part: decision.stored.sliceBytes === undefined ? undefined : part }
+    // Nobody knows yet where the last bytes begin, so they are asked for as they are; several ranges are answered with the whole.
+    return { method, keep: range !== undefined && isFromEnd(range) ? 'range' : 'none', part }
   }
 
   async #refused({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {

@@ -80,6 +80,12 @@ export function alignedRange(value: string, sliceBytes: number): ByteRange | und
   return first === 0 && !Number.isFinite(last) ? undefined : { first, last }
 }
 
+/** Whether it is a single range that counts from the end. */
+export function isFromEnd(value: string): boolean {
+  const [spec, other] = parseRange(value) ?? []
+  return spec !== undefined && 'suffix' in spec && other === undefined
+}
+
 /** A Range for these bytes; a last one of infinity stands for the end of the body. */
 export function rangeOf({ first, last }: ByteRange): string {
   return `bytes=${first}-${Number.isFinite(last) ? last : ''}`
