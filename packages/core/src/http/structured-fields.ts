@@ -112,7 +112,7 @@ function displayString(text: string | undefined): BareItem | undefined {
 }
 
 /** A String (RFC 9651 §4.1.6). It can hold ASCII only: any other character becomes a `?`. */
-export function sfString(text: string): string {
+function sfString(text: string): string {
   return `"${text.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`
 }
 

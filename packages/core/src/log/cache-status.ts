@@ -1,9 +1,10 @@
 // The Cache-Status field: what the log entry says about the cache, on one line (RFC 9211).
+import { sfToken } from '../http/structured-fields.ts'
 import type { CacheOutcome } from './entry.ts'
 
 /** One member for the list; a cache appends it to what caches nearer to the origin have said. */
 export function cacheStatus(name: string, outcome: Omit<CacheOutcome, 'key'>, error?: string): string {
-  let text = name
+  let text = sfToken(name)
   if (outcome.hit) text += '; hit'
   else if (outcome.fwd !== undefined) {
     text += `; fwd=${outcome.fwd}`
