@@ -206,11 +206,6 @@ export function isFieldName(text: string): boolean {
   return /^[\w!#$%&'*+\-.^`|~]+$/.test(text)
 }
 
-/** Visible characters, with spaces and tabs between them only (RFC 9110 §5.5). The empty value is one. */
-export function isFieldValue(text: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !/^[\t ]|[\t ]$/.test(text)
-}
-
 /** The value of the first cookie of that name in a request, as it was sent (RFC 6265 §4.2). */
 export function cookieValue(fields: Fields, name: string): string | undefined {
   for (const line of fieldLines(fields, 'cookie')) {

@@ -3,21 +3,6 @@ import { type Fields, fieldValue } from './fields.ts'
 import { type Millis, parseHttpDate } from './time.ts'
 import { type EntityTag, entityTag, parseEntityTag, strongMatch, weakMatch } from './validators.ts'
 
-/** Whether there is anything to evaluate: If-Match, If-None-Match, If-Modified-Since or If-Unmodified-Since. */
-export function hasPreconditions(request: Fields): boolean {
-  for (let at = 0; at < request.length; at += 2) {
-    const name = request[at] as string
-    switch (name.length) {
-      case 8:
-      case 13:
-      case 17:
-      case 19:
-        if (/^if-(?:match|none-match|modified-since|unmodified-since)$/i.test(name)) return true
-    }
-  }
-  return false
-}
-
 /**
  * In the order of RFC 9110 §13.2.2; of a response that is no 200, nothing is asked. `not-modified` is answered with 304,
  * `failed` with 412. `now` places two-digit years.

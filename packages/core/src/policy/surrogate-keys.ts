@@ -2,7 +2,7 @@
 import { type Fields, fieldLines } from '../http/fields.ts'
 
 /** At most this many of a response are kept: a response that belongs to everything belongs to nothing. */
-export const MAX_SURROGATE_KEYS = 256
+const MAX_SURROGATE_KEYS = 256
 
 /** Surrogate-Key is separated by white space, Cache-Tag by commas; names keep their spelling. */
 export function surrogateKeys(fields: Fields): readonly string[] {
