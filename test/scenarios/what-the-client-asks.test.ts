@@ -47,6 +47,15 @@ describe('a condition of the client', () => {
     })
   }
 
+  it('on a POST is for the origin, and what the origin answered reaches the client', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"2"', 'Content-Location': '/' }, body: 'changed' })
+    const changed = await get('/', { method: 'POST', headers: { 'If-Match': '"1"' }, body: 'x' })
+    assert.ok(origin.requests[0]?.fields.includes('If-Match'))
+    assert.equal(changed.status, 200)
+    assert.equal(changed.text, 'changed')
+  })
+
   it('goes to the origin where nothing is stored', async () => {
     const { origin, get } = site()
     origin.answer({ headers: { 'Cache-Control': 'no-store' } })

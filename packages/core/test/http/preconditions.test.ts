@@ -110,4 +110,14 @@ describe('evaluatePreconditions', () => {
       'not-modified',
     )
   })
+
+  it('leaves the conditions of other methods to the origin, which has the answer already (RFC 9111 §4.3.2)', () => {
+    for (const request of [
+      ['If-Match', '"0"'],
+      ['If-None-Match', '*'],
+      ['If-Unmodified-Since', BEFORE],
+      ['If-Modified-Since', AFTER],
+    ])
+      assert.equal(evaluatePreconditions('POST', request, { status: 200, fields: BOTH }, NOW), 'pass', request.join(': '))
+  })
 })
