@@ -43,8 +43,8 @@ export function evaluatePreconditions(
 function lists(value: string, tag: EntityTag | undefined, match: (a: EntityTag, b: EntityTag) => boolean): boolean {
   if (value === '*') return true
   if (tag === undefined) return false
-  // Not listMembers(): in an entity tag a backslash escapes nothing (RFC 9110 §8.8.3).
-  for (const [text] of value.matchAll(/(?:W\/)?"[^"]*"/g)) {
+  // Not listMembers(): in an entity tag a backslash escapes nothing (RFC 9110 §8.8.3). `w/` makes a tag void, not strong.
+  for (const [text] of value.matchAll(/(?:W\/)?"[^"]*"/gi)) {
     const listed = parseEntityTag(text)
     if (listed !== undefined && match(listed, tag)) return true
   }

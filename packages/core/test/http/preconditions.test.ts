@@ -120,4 +120,8 @@ describe('evaluatePreconditions', () => {
     ])
       assert.equal(evaluatePreconditions('POST', request, { status: 200, fields: BOTH }, NOW), 'pass', request.join(': '))
   })
+
+  it('takes a tag whose weakness is spelled wrong for no tag', () => {
+    assert.equal(evaluatePreconditions('GET', ['If-Match', 'w/"1"'], { status: 200, fields: STRONG }, NOW), 'failed')
+  })
 })
