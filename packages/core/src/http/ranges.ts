@@ -25,6 +25,8 @@ export function evaluateRange(
 ): RangeAnswer {
   const value = fieldValue(request, 'range')
   if (value === undefined || response.status !== 200 || !ifRangeHolds(request, response.fields)) return WHOLE
+  // Of nothing there are no parts: a suffix of it would be satisfiable (§14.1.2), and Content-Range could not say which.
+  if (length === 0) return WHOLE
   const asked = parseRange(value)
   if (asked === undefined) return WHOLE
   const ranges = asked.map((range) => within(range, length)).filter((range) => range !== undefined)

@@ -78,6 +78,10 @@ describe('evaluateRange', () => {
     for (const status of [206, 404])
       assert.equal(evaluateRange(['Range', 'bytes=0-1'], { ...PAGE, status }, 10, { maxRanges: 3 }).kind, 'whole')
   })
+  it('finds no part in an empty body, and sends that', () => {
+    for (const range of ['bytes=-5', 'bytes=0-'])
+      assert.equal(evaluateRange(['Range', range], PAGE, 0, { maxRanges: 3 }).kind, 'whole', range)
+  })
 })
 
 /** [the rule, If-Range, the response's fields, whether the range is sent] (§13.1.5) */
