@@ -50,7 +50,7 @@ function ifRangeHolds(request: Fields, response: Fields): boolean {
   if (modified === undefined || modified !== value) return false
   // Within the same second it could have changed once more (RFC 9110 §8.8.2.2).
   const date = parseHttpDate(fieldValue(response, 'date') ?? '', 0)
-  return date !== undefined && date - (parseHttpDate(modified, 0) ?? date) >= 1000
+  return date !== undefined && date - (parseHttpDate(modified, date) ?? date) >= 1000
 }
 
 /** One of `first-last`, `first-` and `-suffix`. */

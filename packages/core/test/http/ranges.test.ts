@@ -117,6 +117,12 @@ const IF_RANGE: readonly (readonly [string, string[], string[], boolean])[] = [
     ['Last-Modified', LAST_MODIFIED, 'Date', 'Wed, 04 Jun 2014 00:00:00 GMT'],
     false,
   ],
+  [
+    'a date of two digits is of the century of Date',
+    ['Saturday, 06-Jun-26 00:00:00 GMT'],
+    ['Last-Modified', 'Saturday, 06-Jun-26 00:00:00 GMT', 'Date', 'Sat, 06 Jun 2026 00:00:00 GMT'],
+    false,
+  ],
   ['what is neither tag nor date', ['1'], PAGE.fields, false],
 ]
 
