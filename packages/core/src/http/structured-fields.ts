@@ -16,7 +16,7 @@ export function parseDictionary(value: string): ReadonlyMap<string, BareItem> | 
   while (!text.atEnd()) {
     const key = text.take(KEY)
     if (key === undefined) return undefined
-    const member = text.take(EQUALS) === undefined ? TRUE : (innerList(text) ?? bareItem(text))
+    const member = text.take(EQUALS) === undefined ? TRUE : text.take(OPENING) === undefined ? bareItem(text) : innerList(text)
     if (member === undefined || !skipParameters(text)) return undefined
     // The last one of a name counts, in the place of the last.
     members.delete(key)
@@ -70,8 +70,8 @@ class Scanner {
   }
 }
 
+/** What comes after its opening bracket. */
 function innerList(text: Scanner): BareItem | undefined {
-  if (text.take(OPENING) === undefined) return undefined
   while (text.take(CLOSING) === undefined) {
     if (bareItem(text) === undefined || !skipParameters(text) || text.take(SPACE_OR_CLOSING) === undefined) return undefined
   }
