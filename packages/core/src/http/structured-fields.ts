@@ -54,8 +54,10 @@ class Scanner {
   #at = 0
 
   constructor(text: string) {
-    // What comes after the last member has to be spaces (RFC 9651 §4.2).
-    this.#text = text.replace(/ +$/, '')
+    // What comes after the last member has to be spaces (RFC 9651 §4.2). Not / +$/: that looks ahead from every space again.
+    let end = text.length
+    while (text[end - 1] === ' ') end--
+    this.#text = text.slice(0, end)
   }
 
   atEnd(): boolean {

@@ -120,7 +120,9 @@ describe('parseDictionary', () => {
   /** [what there is much of, the text], each some 64 KiB: the most that a head can have. */
   const MUCH = 64 * 1024
   const HOSTILE: readonly (readonly [string, string])[] = [
+    ['spaces at the end of nothing', `${' '.repeat(MUCH)}\u0001`],
     ['spaces in an inner list', `a=(${' '.repeat(MUCH)}`],
+    ['spaces between members', `a${' '.repeat(MUCH)}b`],
     ['spaces after a semicolon', `a;${' '.repeat(MUCH)}`],
     ['a String that does not end', `a="${'b'.repeat(MUCH)}`],
     ['escapes that do not end', `a="${'\\"'.repeat(MUCH / 2)}`],
