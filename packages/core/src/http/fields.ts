@@ -113,7 +113,7 @@ function closingQuote(value: string, opening: number): number | undefined {
 }
 
 /** Optional white space is space and tab (RFC 9110 §5.6.3); `trim()` takes more, such as 0xA0, which is text here. */
-function trimmed(value: string, start: number, end: number): string {
+export function trimmed(value: string, start = 0, end: number = value.length): string {
   while (start < end && isSpace(value.charCodeAt(start))) start++
   while (end > start && isSpace(value.charCodeAt(end - 1))) end--
   return value.slice(start, end)

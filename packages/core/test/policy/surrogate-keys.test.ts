@@ -19,6 +19,11 @@ const KEYS: readonly (readonly [string, string[], readonly string[]])[] = [
   ['each once', ['Surrogate-Key', 'a b a', 'Cache-Tag', 'b,b'], ['a', 'b']],
   ['names have case', ['Surrogate-Key', 'a A'], ['a', 'A']],
   ['nothing is no name', ['Surrogate-Key', ' ', 'Cache-Tag', ',, ,'], []],
+  [
+    'bytes above ASCII belong to names: 0xA0 is the end of à in UTF-8',
+    ['Surrogate-Key', 'voil\u00c3\u00a0 b', 'Cache-Tag', 'del\u00c3\u00a0'],
+    ['voil\u00c3\u00a0', 'b', 'del\u00c3\u00a0'],
+  ],
 ]
 
 describe('surrogateKeys', () => {
