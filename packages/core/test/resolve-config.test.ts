@@ -227,6 +227,10 @@ describe('checkConfig', () => {
         wrongRoute({ match: '/*', redirect: '/a b' }),
         'routes[0].redirect: "/a b" contains characters that a URL cannot; write "/a%20b"',
       ],
+      [
+        wrongRoute({ match: '/a*', redirect: 'https://b.test*' }),
+        'routes[0].redirect: "https://b.test*" has its "*" in the host, which whoever asks could choose then; put it behind a "/"',
+      ],
       [wrongRoute({ match: '/*', redirect: 'https://a:99999/' }), 'routes[0].redirect: "https://a:99999/" is not a URL'],
       [
         wrongRoute({ match: '/*', redirect: '/b', status: 200 }),

@@ -80,6 +80,8 @@ function withoutQuery(target: string): string {
 /** The path and query to ask the origin for. A rewrite changes what the origin sees, never the key. */
 export function rewritten(rewrite: string | undefined, star: string, target: string): string {
   if (rewrite === undefined) return target
+  // Two slashes at the start of a reference would name a host, and the client chooses what the star stands for (RFC 3986 §4.2).
+  const place = rewrite.replace('*', () => star).replace(/^\/+/, '/')
   const mark = target.indexOf('?')
-  return rewrite.replace('*', () => star) + (mark < 0 ? '' : target.slice(mark))
+  return place + (mark < 0 ? '' : target.slice(mark))
 }

@@ -86,6 +86,8 @@ const REWRITES: readonly (readonly [string, string | undefined, string, string, 
   ['only the first * is filled in, not one that it stood for', '/*', '*', '/a/*', '/*'],
   ['a redirect to another host', 'https://b.test/*', 'x', '/a/x?c', 'https://b.test/x?c'],
   ['a query of its own alone', '/find?q=*', 'x', '/a/x', '/find?q=x'],
+  ['a path that begins with two slashes would name a host', '/*', '/evil.test/', '/a//evil.test/', '/evil.test/'],
+  ['with more of them', '/*', '///evil.test', '/a////evil.test', '/evil.test'],
   ['slashes further on stay', '/b/*', '/c', '/a//c', '/b//c'],
 ]
 
