@@ -81,7 +81,11 @@ function withoutQuery(target: string): string {
 export function rewritten(rewrite: string | undefined, star: string, target: string): string {
   if (rewrite === undefined) return target
   // Two slashes at the start of a reference would name a host, and the client chooses what the star stands for (RFC 3986 §4.2).
-  const place = rewrite.replace('*', () => star).replace(/^\/+/, '/')
+  const [place = '', fragment] = rewrite
+    .replace('*', () => star)
+    .replace(/^\/+/, '/')
+    .split('#', 2)
   const mark = target.indexOf('?')
-  return place + (mark < 0 ? '' : target.slice(mark))
+  const query = mark < 0 ? '' : place.includes('?') ? `&${target.slice(mark + 1)}` : target.slice(mark)
+  return place + query + (fragment === undefined ? '' : `#${fragment}`)
 }
