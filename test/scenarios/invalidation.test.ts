@@ -1,7 +1,7 @@
 // A successful unsafe request makes what is stored for its URL unusable, and what was under way for it, too.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { play, scriptedOrigin, settled } from '@simple-cdn/testing'
+import { play, requestFor, scriptedOrigin, settled } from '@simple-cdn/testing'
 
 function site() {
   const origin = scriptedOrigin()
@@ -21,6 +21,32 @@ describe('an unsafe request', () => {
       assert.equal(origin.requests.length, 3)
     })
   }
+
+  it('invalidates the same URL in every spelling', async () => {
+    const { origin, cdn } = site()
+    const spellings = ['cdn.test', 'CDN.test', 'cdn.test:80'].flatMap((authority) =>
+      ['/a', '/%61', '/b/../a'].map((target) => ({ authority, target })),
+    )
+    const ask = async (method: string, spelling: { authority: string; target: string }) => {
+      const answer = await cdn.handle({ ...requestFor('/', { method }), ...spelling })
+      for await (const _ of answer.body instanceof Uint8Array ? [] : (answer.body ?? []));
+      answer.finished(0, true)
+      await settled()
+    }
+    for (const one of spellings) {
+      for (const other of spellings) {
+        await ask('GET', one)
+        await ask('PUT', other)
+        const before = origin.requests.length
+        await ask('GET', one)
+        assert.equal(
+          origin.requests.length,
+          before + 1,
+          `GET ${one.authority}${one.target} after PUT ${other.authority}${other.target}`,
+        )
+      }
+    }
+  })
 
   it('leaves everything as it is when it fails', async () => {
     const { origin, page, get } = site()

@@ -13,7 +13,7 @@ import type { Origin, OriginResponse } from '../origins/origin.ts'
 import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
-import { cacheKey, normalisedTarget } from '../policy/key.ts'
+import { cacheKey, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import { matches, type Route, rewritten } from '../policy/route.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
@@ -129,7 +129,7 @@ export class Engine implements Handler {
 
   matches({ scheme, authority, target }: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean {
     const path = normalisedTarget(target)
-    return path !== undefined && this.#route(scheme, authority.toLowerCase(), path) !== undefined
+    return path !== undefined && this.#route(scheme, normalisedAuthority(scheme, authority), path) !== undefined
   }
 
   // ── route, key, lookup, decide ──
@@ -598,7 +598,7 @@ export class Engine implements Handler {
 
   async explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation> {
     const target = normalisedTarget(request.target)
-    const authority = request.authority.toLowerCase()
+    const authority = normalisedAuthority(request.scheme, request.authority)
     const found = target === undefined ? undefined : this.#route(request.scheme, authority, target)
     if (target === undefined || found === undefined)
       return {

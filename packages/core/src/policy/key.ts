@@ -46,7 +46,13 @@ function resolvedDots(path: string): string {
   return `/${kept.join('/')}`
 }
 
-/** Names the stored responses for a URL. `target` has to be normalised; `scheme` and `authority` in lower case. */
+/** The host and port of a request in one spelling: lower case, without the port that the scheme implies (RFC 9110 §4.2.3). */
+export function normalisedAuthority(scheme: string, authority: string): string {
+  const implied = scheme === 'https' ? ':443' : ':80'
+  return (authority.endsWith(implied) ? authority.slice(0, -implied.length) : authority).toLowerCase()
+}
+
+/** Names the stored responses for a URL. `authority` and `target` have to be normalised. */
 export function cacheKey(scheme: string, authority: string, target: string, query: Policy['query']): CacheKey {
   return `${scheme}://${authority}${query === 'all' && !target.includes('?') ? target : keyedTarget(target, query)}` as CacheKey
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { cacheKey, normalisedTarget } from '../../src/policy/key.ts'
+import { cacheKey, normalisedAuthority, normalisedTarget } from '../../src/policy/key.ts'
 
 const TARGETS: readonly (readonly [string, string | undefined])[] = [
   ['/', '/'],
@@ -53,6 +53,25 @@ describe('normalisedTarget', () => {
       }),
     )
   })
+})
+
+describe('normalisedAuthority', () => {
+  const AUTHORITIES: readonly (readonly [string, string, string])[] = [
+    ['http', 'cdn.test', 'cdn.test'],
+    ['http', 'CDN.Test', 'cdn.test'],
+    ['http', 'cdn.test:80', 'cdn.test'],
+    ['https', 'cdn.test:443', 'cdn.test'],
+    ['https', 'cdn.test:80', 'cdn.test:80'],
+    ['http', 'cdn.test:443', 'cdn.test:443'],
+    ['http', 'cdn.test:8080', 'cdn.test:8080'],
+    ['http', '[::1]:80', '[::1]'],
+    ['http', '[::80]', '[::80]'],
+  ]
+  for (const [scheme, authority, expected] of AUTHORITIES) {
+    it(`${authority} on ${scheme} is ${expected} (RFC 9110 §4.2.3)`, () => {
+      assert.equal(normalisedAuthority(scheme, authority), expected)
+    })
+  }
 })
 
 describe('cacheKey', () => {
