@@ -7,9 +7,10 @@ const PLAIN = /^\/[A-Za-z0-9\-_~!$&'()*+,;=:@/?.]*$/
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|\?|$)/
 
 /**
- * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot
- * segments resolved (RFC 3986 §6.2.2). Key, route and origin all see this one, so that no two of them can disagree
- * about what was asked. `undefined` when the target is not a path (RFC 9112 §3.2.1).
+ * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot segments
+ * resolved (RFC 3986 §6.2.2). A `%` that begins no escape is escaped: with what comes to stand behind it, it could begin one.
+ * Key, route and origin all see this spelling, so that no two of them can disagree about what was asked. `undefined` when
+ * the target is not a path (RFC 9112 §3.2.1).
  */
 export function normalisedTarget(target: string): string | undefined {
   if (PLAIN.test(target) && !DOT_SEGMENT.test(target)) return target
@@ -22,7 +23,7 @@ export function normalisedTarget(target: string): string | undefined {
 
 function normalisedEscapes(text: string): string {
   return text
-    .replace(/[\x80-\xff"<>^`{|}]/g, (character) => escaped(character.charCodeAt(0)))
+    .replace(/%(?![0-9A-Fa-f]{2})|[\x80-\xff"<>^`{|}]/g, (character) => escaped(character.charCodeAt(0)))
     .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => {
       const character = String.fromCharCode(Number.parseInt(hex, 16))
       return /[A-Za-z0-9\-._~]/.test(character) ? character : `%${hex.toUpperCase()}`
