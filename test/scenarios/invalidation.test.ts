@@ -48,6 +48,21 @@ describe('an unsafe request', () => {
     }
   })
 
+  it('invalidates what Location names, however that is written', async () => {
+    const { origin, page, cdn, get } = site()
+    for (const target of ["/x?q='", '/x?', '/x?a[]=|', '/%7Ex/%2F']) {
+      const read = async () => (await cdn.handle({ ...requestFor('/'), target })).finished(0, true)
+      origin.answer(page)
+      await read()
+      await settled()
+      origin.answer({ status: 201, headers: { Location: target } })
+      await get('/', { method: 'POST' })
+      const before = origin.requests.length
+      await read()
+      assert.equal(origin.requests.length, before + 1, target)
+    }
+  })
+
   it('leaves everything as it is when it fails', async () => {
     const { origin, page, get } = site()
     await get('/')

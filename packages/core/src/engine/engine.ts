@@ -528,7 +528,8 @@ export class Engine implements Handler {
     for (const href of invalidatedUrls(exchange.url, response)) {
       const url = new URL(href)
       const scheme = url.protocol.slice(0, -1)
-      const target = normalisedTarget(url.pathname + url.search)
+      // Not `search`: that has no "?" where nothing follows.
+      const target = normalisedTarget(href.slice(url.origin.length))
       const found = target === undefined ? undefined : this.#route(scheme, url.host, target)?.route
       if (target === undefined || found?.kind !== 'origin') continue
       const key = cacheKey(scheme, url.host, target, found.policy.query)

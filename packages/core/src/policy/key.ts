@@ -3,12 +3,13 @@ import type { CacheKey } from '../http/stored-response.ts'
 import type { Policy } from './policy.ts'
 
 /** Printable ASCII that needs no second look: no escapes, no backslash, no fragment, no brackets or quotes. */
-const PLAIN = /^\/[A-Za-z0-9\-_~!$&'()*+,;=:@/?.]*$/
+const PLAIN = /^\/[A-Za-z0-9\-_~!$&()*+,;=:@/?.]*$/
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|\?|$)/
 
 /**
  * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot segments
- * resolved (RFC 3986 §6.2.2). A `%` that begins no escape is escaped: with what comes to stand behind it, it could begin one.
+ * resolved (RFC 3986 §6.2.2). A `%` that begins no escape is escaped: with what comes to stand behind it, it could begin one;
+ * and, as by all browsers, the apostrophe in a query.
  * Key, route and origin all see this spelling, so that no two of them can disagree about what was asked. `undefined` when
  * the target is not a path (RFC 9112 §3.2.1).
  */
@@ -18,7 +19,7 @@ export function normalisedTarget(target: string): string | undefined {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
   const query = mark < 0 ? '' : target.slice(mark)
-  return resolvedDots(normalisedEscapes(path)) + normalisedEscapes(query)
+  return resolvedDots(normalisedEscapes(path)) + normalisedEscapes(query).replaceAll("'", '%27')
 }
 
 function normalisedEscapes(text: string): string {

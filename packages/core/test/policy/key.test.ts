@@ -23,6 +23,8 @@ const TARGETS: readonly (readonly [string, string | undefined])[] = [
   ['/%%341', '/%2541'],
   ['/%%2e%2E/a', '/%25../a'],
   ['/?%zz%4', '/?%25zz%254'],
+  ["/it's?it's", "/it's?it%27s"],
+  ["/it's", "/it's"],
   ['/caf\u00e9', '/caf%E9'],
   ['/a#b', undefined],
   ['/a\\b', undefined],
@@ -47,6 +49,14 @@ describe('normalisedTarget', () => {
         assert.ok(once === undefined || normalisedTarget(once) === once, once)
       }),
     )
+  })
+
+  it('is what a URL would make of it, so that Location leads to the same key', () => {
+    for (let code = 0x21; code <= 0x7e; code++) {
+      const character = String.fromCharCode(code)
+      const target = normalisedTarget(`/a${character}b?c${character}d`)
+      if (target !== undefined) assert.equal(new URL(target, 'http://cdn.test').href, `http://cdn.test${target}`)
+    }
   })
 
   it('leaves no dot segment in a path', () => {
