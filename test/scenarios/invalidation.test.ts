@@ -63,6 +63,25 @@ describe('an unsafe request', () => {
     }
   })
 
+  it('is answered, and invalidates its own, whatever the client takes for a host', async () => {
+    const { origin, page, cdn } = site()
+    for (const authority of ['cdn.test:99999', '1.2.3.4.5', 'a%zz', '0x7f.1']) {
+      const ask = async (method: string) => {
+        const answer = await cdn.handle({ ...requestFor('/', { method }), authority })
+        answer.finished(0, true)
+        await settled()
+        return answer.status
+      }
+      origin.answer(page)
+      await ask('GET')
+      origin.answer({ status: 201, headers: { Location: '/x' } })
+      assert.equal(await ask('POST'), 201, authority)
+      const before = origin.requests.length
+      await ask('GET')
+      assert.equal(origin.requests.length, before + 1, authority)
+    }
+  })
+
   it('leaves everything as it is when it fails', async () => {
     const { origin, page, get } = site()
     await get('/')

@@ -4,7 +4,7 @@ import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, hasField, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
-import { invalidatedUrls, isSafe } from '../http/invalidation.ts'
+import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
 import { type CacheKey, currentAge, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
 import type { Clock } from '../http/time.ts'
 import { validationFields } from '../http/validators.ts'
@@ -524,16 +524,17 @@ export class Engine implements Handler {
 
   /** Resolves, when everything invalidated has left the store, to the number of what begins right after. */
   async #invalidate(exchange: Exchange, response: Fields): Promise<number> {
-    const keys: CacheKey[] = []
-    for (const href of invalidatedUrls(exchange.url, response)) {
+    const keys = [exchange.key as CacheKey]
+    for (const href of alsoInvalidated(exchange.url, response)) {
       const url = new URL(href)
       const scheme = url.protocol.slice(0, -1)
       // Not `search`: that has no "?" where nothing follows.
       const target = normalisedTarget(href.slice(url.origin.length))
       const found = target === undefined ? undefined : this.#route(scheme, url.host, target)?.route
       if (target === undefined || found?.kind !== 'origin') continue
-      const key = cacheKey(scheme, url.host, target, found.policy.query)
-      keys.push(key)
+      keys.push(cacheKey(scheme, url.host, target, found.policy.query))
+    }
+    for (const key of keys) {
       this.#invalidations.invalidate(key)
       // Whoever asks from now on does not join what began before.
       this.#flights.delete(key)

@@ -1,7 +1,7 @@
 // Which methods change something, and which URLs they make invalid (RFC 9110 §9.2.1, RFC 9111 §4.4).
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { invalidatedUrls, isSafe } from '../../src/http/invalidation.ts'
+import { alsoInvalidated, isSafe } from '../../src/http/invalidation.ts'
 
 describe('isSafe', () => {
   const METHODS: readonly (readonly [string, boolean])[] = [
@@ -40,8 +40,13 @@ const NAMED: readonly (readonly [string, string[], readonly string[]])[] = [
   ['something else than a page', ['Location', 'mailto:a@cdn.test'], []],
 ]
 
-describe('invalidatedUrls', () => {
+describe('alsoInvalidated', () => {
   for (const [rule, fields, expected] of NAMED) {
-    it(rule, () => assert.deepEqual(invalidatedUrls(TARGET, fields), [TARGET, ...expected]))
+    it(rule, () => assert.deepEqual(alsoInvalidated(TARGET, fields), expected))
   }
+
+  it('names nothing where the host is none that a URL can have', () => {
+    for (const host of ['cdn.test:99999', '1.2.3.4.5', 'a%zz'])
+      assert.deepEqual(alsoInvalidated(`http://${host}/`, ['Location', '/x']), [], host)
+  })
 })
