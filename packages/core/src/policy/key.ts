@@ -75,9 +75,14 @@ function keyedTarget(target: string, query: Policy['query']): string {
     .join('&')}`
 }
 
-function parameterName(parameter: string): string {
+/** The name of a query parameter as applications read it: `a%5B%5D` is `a[]`, and `+` is a space. Bytes are characters. */
+export function parameterName(parameter: string): string {
   const equals = parameter.indexOf('=')
-  return equals < 0 ? parameter : parameter.slice(0, equals)
+  const name = equals < 0 ? parameter : parameter.slice(0, equals)
+  if (!/[%+]/.test(name)) return name
+  return name
+    .replaceAll('+', ' ')
+    .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
 function byName(a: string, b: string): number {

@@ -97,6 +97,11 @@ describe('cacheKey', () => {
     ['/a?b=2&utm_source=x&a=1', ['a', 'b'], '/a?a=1&b=2'],
     ['/a?utm_source=x', ['a', 'b'], '/a'],
     ['/a?', 'all', '/a?'],
+    ['/a?a%5B%5D=1&b=2', ['a[]'], '/a?a%5B%5D=1'],
+    ['/a?a[]=1&b=2', ['a[]'], '/a?a[]=1'],
+    ['/a?a+b=1', ['a b'], '/a?a+b=1'],
+    ['/a?a[]=2&a%5B%5D=1&Z=0', 'all', '/a?Z=0&a[]=2&a%5B%5D=1'],
+    ['/a?a%5B%5D=1&a[]=2', 'all', '/a?a%5B%5D=1&a[]=2'],
   ]
   for (const [target, query, expected] of KEYS) {
     it(`${target} with query ${JSON.stringify(query)} is ${expected}`, () => {
