@@ -206,16 +206,22 @@ export function isFieldName(text: string): boolean {
   return /^[\w!#$%&'*+\-.^`|~]+$/.test(text)
 }
 
-/** The value of the first cookie of that name in a request, as it was sent (RFC 6265 §4.2). */
+/**
+ * The value of the cookie of that name in a request, as it was sent (RFC 6265 §4.2). Of several all of them, separated by
+ * `; `: some applications read the first, some the last.
+ */
 export function cookieValue(fields: Fields, name: string): string | undefined {
+  let value: string | undefined
   for (const line of fieldLines(fields, 'cookie')) {
     if (!line.includes(name)) continue
     for (const pair of line.split(';')) {
       const equals = pair.indexOf('=')
-      if (equals >= 0 && trimmed(pair, 0, equals) === name) return trimmed(pair, equals + 1, pair.length)
+      if (equals < 0 || trimmed(pair, 0, equals) !== name) continue
+      const sent = trimmed(pair, equals + 1)
+      value = value === undefined ? sent : `${value}; ${sent}`
     }
   }
-  return undefined
+  return value
 }
 
 export function hasCookies(fields: Fields): boolean {

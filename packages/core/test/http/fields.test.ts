@@ -162,6 +162,8 @@ const COOKIES: readonly (readonly [string, readonly string[], string, string | u
   ['white space around does not', [' a\t= 1 ;b=2'], 'a', '1'],
   ['semicolons without space', ['a=1;b=2'], 'b', '2'],
   ['on several lines (RFC 9113 §8.2.3)', ['a=1', 'b=2'], 'b', '2'],
+  ['several of the name (RFC 6265 §4.2.2)', ['a=1; b=2; a=3'], 'a', '1; 3'],
+  ['several of the name on several lines', ['a=1', 'a=1'], 'a', '1; 1'],
 ]
 
 describe('cookieValue', () => {

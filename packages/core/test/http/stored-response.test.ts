@@ -124,6 +124,7 @@ describe('selects', () => {
     ['without it', 'a=1', 'b=1', false],
     ['empty is not absent', 'a=', 'b=1', false],
     ['case', 'a=x', 'a=X', false],
+    ['a second one of the name', 'a=1', 'a=1; a=2', false],
   ]
   for (const [rule, stored, asked, expected] of COOKIES) {
     it(`cookie:NAME stands for one cookie: ${rule}`, () => {
