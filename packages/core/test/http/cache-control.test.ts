@@ -19,6 +19,8 @@ const VALUES: readonly (readonly [string, string | undefined, Readonly<Record<st
   ['a list in quotes is one argument (RFC 9111 §5.2.2.4)', 'no-cache="a, b", public', { 'no-cache': 'a, b', public: true }],
   ['what is in quotes is no directive', 'ext="a, max-age=3600"', { ext: 'a, max-age=3600' }],
   ['a quote that is never closed hides nothing', 'ext="a, no-store', { ext: '"a', 'no-store': true }],
+  ['a quote too few hides nothing', 'max-age="60, private="a"', { 'max-age': '"60', private: 'a' }],
+  ['a quote too much hides nothing', 'max-age=60", no-store, ext="a"', { 'max-age': '60"', 'no-store': true, ext: 'a' }],
   ['an argument that should not be there changes nothing', 'no-store=0', { 'no-store': '0' }],
   ['an argument that is missing', 'max-age=', { 'max-age': '' }],
   ['white space before = voids the argument, not the directive (RFC 9111 §5.2)', 'max-age =60', { 'max-age': '' }],
@@ -34,6 +36,21 @@ const VALUES: readonly (readonly [string, string | undefined, Readonly<Record<st
 describe('parseDirectives', () => {
   for (const [rule, value, expected] of VALUES) {
     it(`${rule}: ${value}`, () => assert.deepEqual([...parseDirectives(value)], Object.entries(expected)))
+  }
+})
+
+describe('parseDirectives, asked by somebody who means harm,', () => {
+  /** Each some 64 KiB: the most that a head can have. */
+  const MUCH = 64 * 1024
+  const HOSTILE = ['"', '="', '="\\"', '"\\",', ' "', '" ,', '=" ', ',', 'a=', '\\', ' ', 'a =']
+  for (const piece of HOSTILE) {
+    it(`reads ${JSON.stringify(piece)} again and again in the time it takes to read it once`, () => {
+      const started = performance.now()
+      parseDirectives(piece.repeat(MUCH / piece.length))
+      parseDirectives(`a="${piece.repeat(MUCH / piece.length)}`)
+      // Some 10 ms; going back for each character takes seconds.
+      assert.ok(performance.now() - started < 1000)
+    })
   }
 })
 

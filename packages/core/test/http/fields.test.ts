@@ -58,6 +58,9 @@ const LISTS: readonly (readonly [string, string, readonly string[]])[] = [
   ['so it is when its closing is escaped', 'a="1, b\\", c', ['a="1', 'b\\"', 'c']],
   ['quotes after quotes', 'a="1,2"; b="3,4", c', ['a="1,2"; b="3,4"', 'c']],
   ['an empty quoted string', 'a="", b', ['a=""', 'b']],
+  ['white space before a quoted string', 'a= "1, 2", b', ['a= "1, 2"', 'b']],
+  ['a quote in the middle of a token opens nothing', 'a"1, b, c="2"', ['a"1', 'b', 'c="2"']],
+  ['a quote in the middle of a member closes nothing', 'a="1, b="2", c', ['a="1', 'b="2"', 'c']],
   ['what is no space or tab belongs to the member (RFC 9110 §5.6.3)', '\u00a0a\u00a0, \u000bb', ['\u00a0a\u00a0', '\u000bb']],
 ]
 
