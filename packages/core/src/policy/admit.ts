@@ -75,9 +75,9 @@ export function admit(
   const lifetime = lifetimeOf(status, fields, deciding, response.receivedAt, policy)
   if (request.method === 'HEAD') return refuse('head')
   if (request.method !== 'GET' && !isReusableLater(request, fields, lifetime)) return refuse('unsafe-method')
-  // Without lifetime and without validator there is nothing that could ever be done with it.
-  if (lifetime.seconds <= 0 && !hasValidator(fields) && windows(status, directives, policy).staleIfError <= 0)
-    return refuse('no-lifetime')
+  const freshness = freshnessOf(status, lifetime, directives, policy)
+  // Nothing could ever be done with it.
+  if (!hasValidator(fields) && !isReusable(freshness)) return refuse('no-lifetime')
   if (lifetime.from === 'none' && (isFailure(status) || !hasValidator(fields))) return refuse('no-lifetime')
   if ((declaredLength(fields) ?? 0) > policy.maxBodyBytes) return refuse('too-large')
 
@@ -98,7 +98,7 @@ export function admit(
       requestedAt: response.requestedAt,
       receivedAt: response.receivedAt,
       initialAge: initialAge(fields, response.requestedAt, response.receivedAt),
-      freshness: freshnessOf(status, lifetime, directives, policy),
+      freshness,
       surrogateKeys: surrogateKeys(fields),
     },
   }
@@ -178,6 +178,12 @@ function freshnessOf(status: number, lifetime: Lifetime, directives: Directives,
     forbidsStale:
       directives.has('must-revalidate') || directives.has('proxy-revalidate') || (directives.has('s-maxage') && !asksForStale),
   }
+}
+
+/** Whether there is a time at which it may be served without being validated. */
+function isReusable({ lifetime, staleWhileRevalidate, staleIfError, validateAlways, forbidsStale }: Freshness): boolean {
+  if (validateAlways) return false
+  return lifetime > 0 || (!forbidsStale && (staleWhileRevalidate > 0 || staleIfError > 0))
 }
 
 function declaredLength(fields: Fields): number | undefined {
