@@ -1,7 +1,7 @@
 // The second question: may this response be kept, and for how long?
 import { type Directives, decidingDirectives, directiveSeconds } from '../http/cache-control.ts'
 import { endToEndFields, type Fields, fieldValue, hasCookies, hasField, onlyFields, withoutFields } from '../http/fields.ts'
-import { explicitLifetime, heuristicLifetime, initialAge, type Lifetime } from '../http/freshness.ts'
+import { explicitLifetime, heuristicLifetime, initialAge, isHeuristicallyCacheable, type Lifetime } from '../http/freshness.ts'
 import { parseContentRange } from '../http/ranges.ts'
 import { type CacheKey, type Freshness, type StoredMeta, selectingOf, varyNames } from '../http/stored-response.ts'
 import { formatHttpDate, type Millis } from '../http/time.ts'
@@ -78,7 +78,7 @@ export function admit(
   const freshness = freshnessOf(status, lifetime, directives, policy)
   // Nothing could ever be done with it.
   if (!hasValidator(fields) && !isReusable(freshness)) return refuse('no-lifetime')
-  if (lifetime.from === 'none' && (isFailure(status) || !hasValidator(fields))) return refuse('no-lifetime')
+  if (lifetime.from === 'none' && !isKeptForValidation(status, fields, directives)) return refuse('no-lifetime')
   if ((declaredLength(fields) ?? 0) > policy.maxBodyBytes) return refuse('too-large')
 
   const kept = withoutFields(endToEndFields(fields), NOT_KEPT)
@@ -178,6 +178,11 @@ function freshnessOf(status: number, lifetime: Lifetime, directives: Directives,
     forbidsStale:
       directives.has('must-revalidate') || directives.has('proxy-revalidate') || (directives.has('s-maxage') && !asksForStale),
   }
+}
+
+/** A failure is not: it stands in for nothing. */
+function isKeptForValidation(status: number, fields: Fields, directives: Directives): boolean {
+  return hasValidator(fields) && isHeuristicallyCacheable(status, directives) && !isFailure(status)
 }
 
 /** Whether there is a time at which it may be served without being validated. */
