@@ -86,9 +86,11 @@ export function decide(request: RequestMeta, lookup: Lookup, policy: Policy, now
 /** After the origin has failed: is the stored response better than the failure? (RFC 5861 §4, RFC 9111 §4.2.4) */
 export function decideAfterFailure(stored: StoredMeta, now: Millis): (Decision & { action: 'serve' }) | undefined {
   const { freshness } = stored
-  if (freshness.forbidsStale || freshness.validateAlways) return undefined
+  if (freshness.validateAlways) return undefined
   const age = currentAge(stored, now)
-  if (age - freshness.lifetime >= freshness.staleIfError) return undefined
+  // What the client wanted validated may still be fresh; then nothing forbids it.
+  const window = freshness.forbidsStale ? 0 : freshness.staleIfError
+  if (age - freshness.lifetime >= window) return undefined
   return { action: 'serve', reason: 'stale-if-error', stored, age, revalidateAfter: false }
 }
 
