@@ -124,6 +124,19 @@ describe('a range', () => {
   })
 })
 
+describe('no-store of a client that is heard', () => {
+  it('keeps the store as it is, though what is in there is stale', async () => {
+    const { origin, clock, get } = site({ honorRequestDirectives: true, staleIfError: '1h' })
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, body: 'old' })
+    await get('/')
+    await clock.advance(61_000)
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"2"' }, body: 'new' })
+    assert.equal((await get('/', { headers: { 'Cache-Control': 'no-store' } })).text, 'new')
+    origin.answer({ fails: 'CDN_ORIGIN_UNREACHABLE' })
+    assert.equal((await get('/')).text, 'old')
+  })
+})
+
 describe('Vary', () => {
   it('keeps what was selected by different fields apart, and normalises what means the same', async () => {
     const { origin, get } = site()
