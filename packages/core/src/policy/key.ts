@@ -68,11 +68,7 @@ function keyedTarget(target: string, query: Policy['query']): string {
   const kept = query === 'all' ? parameters : parameters.filter((parameter) => query.includes(parameterName(parameter)))
   if (kept.length === 0) return path
   // Sorted by name only: the order of several values of one parameter may matter to the origin.
-  return `${path}?${kept
-    .map((text, at) => ({ text, at }))
-    .sort((a, b) => byName(a.text, b.text) || a.at - b.at)
-    .map(({ text }) => text)
-    .join('&')}`
+  return `${path}?${kept.sort(byName).join('&')}`
 }
 
 /** The name of a query parameter as applications read it: `a%5B%5D` is `a[]`, and `+` is a space. Bytes are characters. */
