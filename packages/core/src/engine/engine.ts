@@ -5,12 +5,12 @@ import type { Body } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, hasField, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
-import { type CacheKey, currentAge, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
+import { type CacheKey, currentAge, type Freshness, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
 import type { Clock } from '../http/time.ts'
 import { validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
 import type { Origin, OriginResponse } from '../origins/origin.ts'
-import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
+import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
 import { cacheKey, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
@@ -76,6 +76,14 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
   'too-large',
   'no-lifetime',
 ])
+const NEVER_FRESH: Freshness = {
+  lifetime: 0,
+  from: 'none',
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  validateAlways: true,
+  forbidsStale: true,
+}
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 const CREDENTIALS: ReadonlySet<string> = new Set(['cookie', 'authorization'])
 const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
@@ -502,19 +510,20 @@ export class Engine implements Handler {
     { exchange, route }: Forwarded,
     stored: StoredMeta,
     update: Fields,
-    times: { requestedAt: number; receivedAt: number; begun: number },
+    { requestedAt, receivedAt, begun }: { requestedAt: number; receivedAt: number; begun: number },
   ): Promise<Landing> {
     const key = stored.key
     // A cookie is for the one who asked. It goes along with this answer, and not into the store.
     const merged = mergedFields([...stored.fields, ...stored.withheld], withoutFields(endToEndFields(update), SET_COOKIE))
     // What was stored has been found fit for everybody; who asked this time does not matter.
     const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, CREDENTIALS) }
-    const admission = admit(key, answered, { status: stored.status, fields: merged, ...times }, route.policy, () => stored.id)
+    const response = { status: stored.status, fields: merged, requestedAt, receivedAt }
+    const admission = admit(key, answered, response, route.policy, () => stored.id)
     const meta: StoredMeta = admission.store
       ? { ...admission.meta, selecting: stored.selecting }
-      : // It may no longer be kept, but this validation still holds for this answer.
-        { ...stored, freshness: { ...stored.freshness, validateAlways: true, forbidsStale: true } }
-    if (this.#invalidations.isCurrent(key, times.begun))
+      : // It may no longer be kept, but this validation still holds for this answer, and what it says is for this client.
+        { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
+    if (this.#invalidations.isCurrent(key, begun))
       exchange.stored = await this.#store.freshen(meta).catch(() => this.#storeFailed(false))
     const cookies: string[] = []
     for (let at = 0; at < update.length; at += 2)

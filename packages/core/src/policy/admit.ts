@@ -81,9 +81,6 @@ export function admit(
   if (lifetime.from === 'none' && !isKeptForValidation(status, fields, directives)) return refuse('no-lifetime')
   if ((declaredLength(fields) ?? 0) > policy.maxBodyBytes) return refuse('too-large')
 
-  const kept = withoutFields(endToEndFields(fields), NOT_KEPT)
-  // A response without Date is dated when it arrives (RFC 9110 §6.6.1).
-  if (!hasField(kept, 'date')) kept.push('Date', formatHttpDate(response.receivedAt))
   const selecting = selectingOf(selectionNames(status, names, policy), request.fields, policy.normalise)
   return {
     store: true,
@@ -92,7 +89,7 @@ export function admit(
       id: newId(),
       key,
       status,
-      fields: kept,
+      fields: keptFields(fields, response.receivedAt),
       withheld: onlyFields(fields, WITHHELD),
       selecting,
       requestedAt: response.requestedAt,
@@ -102,6 +99,13 @@ export function admit(
       surrogateKeys: surrogateKeys(fields),
     },
   }
+}
+
+/** What of a response is kept, to be delivered. One without Date is dated when it arrives (RFC 9110 §6.6.1). */
+export function keptFields(fields: Fields, receivedAt: Millis): Fields {
+  const kept = withoutFields(endToEndFields(fields), NOT_KEPT)
+  if (!hasField(kept, 'date')) kept.push('Date', formatHttpDate(receivedAt))
+  return kept
 }
 
 function refuse(reason: Reason): Admission {
