@@ -129,6 +129,21 @@ describe('a stale response', () => {
     assert.match((await get('/')).header('cache-status'), /; hit/)
   })
 
+  it('that the origin confirms but allows to keep no longer is delivered with what the origin says of it now', async () => {
+    const { origin, clock, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, body: 'hello' })
+    await get('/')
+    await clock.advance(61_000)
+    origin.answer({ status: 304, headers: { 'Cache-Control': 'private, max-age=60', ETag: '"1"' } })
+    const confirmed = await get('/')
+    assert.equal(confirmed.text, 'hello')
+    assert.equal(confirmed.header('cache-control'), 'private, max-age=60')
+    assert.equal(confirmed.header('age'), '0')
+    assert.equal(confirmed.header('date'), 'Fri, 06 Jun 2014 00:01:01 GMT')
+    await get('/')
+    assert.equal(origin.requests.length, 3)
+  })
+
   it('is replaced when the origin has another', async () => {
     const { origin, clock, get } = site()
     origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, body: 'old' })

@@ -1,7 +1,7 @@
 // A successful unsafe request makes what is stored for its URL unusable, and what was under way for it, too.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { play, scriptedOrigin, settled } from '@simple-cdn/testing'
+import { play, requestFor, scriptedOrigin, settled } from '@simple-cdn/testing'
 
 function site() {
   const origin = scriptedOrigin()
@@ -21,6 +21,66 @@ describe('an unsafe request', () => {
       assert.equal(origin.requests.length, 3)
     })
   }
+
+  it('invalidates the same URL in every spelling', async () => {
+    const { origin, cdn } = site()
+    const spellings = ['cdn.test', 'CDN.test', 'cdn.test:80'].flatMap((authority) =>
+      ['/a', '/%61', '/b/../a'].map((target) => ({ authority, target })),
+    )
+    const ask = async (method: string, spelling: { authority: string; target: string }) => {
+      const answer = await cdn.handle({ ...requestFor('/', { method }), ...spelling })
+      for await (const _ of answer.body instanceof Uint8Array ? [] : (answer.body ?? []));
+      answer.finished(0, true)
+      await settled()
+    }
+    for (const one of spellings) {
+      for (const other of spellings) {
+        await ask('GET', one)
+        await ask('PUT', other)
+        const before = origin.requests.length
+        await ask('GET', one)
+        assert.equal(
+          origin.requests.length,
+          before + 1,
+          `GET ${one.authority}${one.target} after PUT ${other.authority}${other.target}`,
+        )
+      }
+    }
+  })
+
+  it('invalidates what Location names, however that is written', async () => {
+    const { origin, page, cdn, get } = site()
+    for (const target of ["/x?q='", '/x?', '/x?a[]=|', '/%7Ex/%2F']) {
+      const read = async () => (await cdn.handle({ ...requestFor('/'), target })).finished(0, true)
+      origin.answer(page)
+      await read()
+      await settled()
+      origin.answer({ status: 201, headers: { Location: target } })
+      await get('/', { method: 'POST' })
+      const before = origin.requests.length
+      await read()
+      assert.equal(origin.requests.length, before + 1, target)
+    }
+  })
+
+  it('is answered, and invalidates its own, whatever the client takes for a host', async () => {
+    const { origin, page, cdn } = site()
+    for (const authority of ['cdn.test:99999', '1.2.3.4.5', 'a%zz', '0x7f.1']) {
+      const ask = async (method: string) => {
+        const answer = await cdn.handle({ ...requestFor('/', { method }), authority })
+        answer.finished(0, true)
+        await settled()
+        return answer.status
+      }
+      origin.answer(page)
+      await ask('GET')
+      origin.answer({ status: 201, headers: { Location: '/x' } })
+      assert.equal(await ask('POST'), 201, authority)
+      const before = origin.requests.length
+      await ask('GET')
+      assert.equal(origin.requests.length, before + 1, authority)
+    }
+  })
 
   it('leaves everything as it is when it fails', async () => {
     const { origin, page, get } = site()

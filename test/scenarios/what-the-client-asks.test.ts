@@ -47,6 +47,15 @@ describe('a condition of the client', () => {
     })
   }
 
+  it('on a POST is for the origin, and what the origin answered reaches the client', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"2"', 'Content-Location': '/' }, body: 'changed' })
+    const changed = await get('/', { method: 'POST', headers: { 'If-Match': '"1"' }, body: 'x' })
+    assert.ok(origin.requests[0]?.fields.includes('If-Match'))
+    assert.equal(changed.status, 200)
+    assert.equal(changed.text, 'changed')
+  })
+
   it('goes to the origin where nothing is stored', async () => {
     const { origin, get } = site()
     origin.answer({ headers: { 'Cache-Control': 'no-store' } })
@@ -112,6 +121,19 @@ describe('a range', () => {
     assert.equal((await get('/')).text, PAGE.body)
     assert.equal((await get('/', { headers: { Range: 'bytes=4-5' } })).text, '45')
     assert.equal(origin.requests.length, 2)
+  })
+})
+
+describe('no-store of a client that is heard', () => {
+  it('keeps the store as it is, though what is in there is stale', async () => {
+    const { origin, clock, get } = site({ honorRequestDirectives: true, staleIfError: '1h' })
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"1"' }, body: 'old' })
+    await get('/')
+    await clock.advance(61_000)
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60', ETag: '"2"' }, body: 'new' })
+    assert.equal((await get('/', { headers: { 'Cache-Control': 'no-store' } })).text, 'new')
+    origin.answer({ fails: 'CDN_ORIGIN_UNREACHABLE' })
+    assert.equal((await get('/')).text, 'old')
   })
 })
 

@@ -182,6 +182,8 @@ const redirect = text((value) => {
   const escaped = value.toWellFormed().replace(/[^\x21-\x7e]|["<>\\^`{|}]/gu, encodeURIComponent)
   if (escaped !== value) return `${shown(value)} contains characters that a URL cannot; write ${shown(escaped)}`
   if (!/^(?:\/(?!\/)|https?:\/\/[^/])/.test(value)) return `${shown(value)} must begin with "/", "http://" or "https://"`
+  if (/^https?:\/\/[^/?#]*\*/.test(value))
+    return `${shown(value)} has its "*" in the host, which whoever asks could choose then; put it behind a "/"`
   return (
     moreThanOneStar(value) ?? (URL.canParse(value.replace('*', 'x'), 'http://x') ? undefined : `${shown(value)} is not a URL`)
   )

@@ -9,6 +9,7 @@ import type { LogSink } from './log/sink.ts'
 import { appOrigin } from './origins/app.ts'
 import { httpOrigin } from './origins/http.ts'
 import type { Origin } from './origins/origin.ts'
+import { parameterName } from './policy/key.ts'
 import { defaultPolicy, type Policy, rfcPolicy } from './policy/policy.ts'
 import { type Match, parseMatch, type Route } from './policy/route.ts'
 import { memoryStore } from './stores/memory.ts'
@@ -120,7 +121,7 @@ function resolvePolicy(cache: false | CacheConfig | undefined, base: Policy): Po
     overrideTtl: parseDuration(own.overrideTtl) ?? base.overrideTtl,
     staleWhileRevalidate: parseDuration(own.staleWhileRevalidate) ?? base.staleWhileRevalidate,
     staleIfError: parseDuration(own.staleIfError) ?? base.staleIfError,
-    query: key.query ?? base.query,
+    query: typeof key.query === 'object' ? key.query.map(parameterName) : (key.query ?? base.query),
     selectOn,
     bypassCookies: own.bypassCookies ?? base.bypassCookies,
     targetedFields: own.targetedFields === undefined ? base.targetedFields : lowerCase(own.targetedFields),

@@ -227,6 +227,10 @@ describe('checkConfig', () => {
         wrongRoute({ match: '/*', redirect: '/a b' }),
         'routes[0].redirect: "/a b" contains characters that a URL cannot; write "/a%20b"',
       ],
+      [
+        wrongRoute({ match: '/a*', redirect: 'https://b.test*' }),
+        'routes[0].redirect: "https://b.test*" has its "*" in the host, which whoever asks could choose then; put it behind a "/"',
+      ],
       [wrongRoute({ match: '/*', redirect: 'https://a:99999/' }), 'routes[0].redirect: "https://a:99999/" is not a URL'],
       [
         wrongRoute({ match: '/*', redirect: '/b', status: 200 }),
@@ -423,7 +427,7 @@ describe('resolveConfig', () => {
       overrideTtl: 0,
       staleWhileRevalidate: '1h',
       staleIfError: '7d',
-      key: { query: ['page'], headers: ['Accept-Language'], cookies: ['Theme'] },
+      key: { query: ['page', 'q%5B%5D'], headers: ['Accept-Language'], cookies: ['Theme'] },
       bypassCookies: ['Session'],
       targetedFields: ['My-CDN-Cache-Control'],
       honorRequestDirectives: true,
@@ -436,7 +440,7 @@ describe('resolveConfig', () => {
       overrideTtl: 0,
       staleWhileRevalidate: 3600,
       staleIfError: 604_800,
-      query: ['page'],
+      query: ['page', 'q[]'],
       selectOn: ['accept-language', 'cookie:Theme'],
       bypassCookies: ['Session'],
       targetedFields: ['my-cdn-cache-control'],

@@ -4,17 +4,25 @@ import { asCdnError, CdnError } from '../errors.ts'
 import type { Body, ByteRange } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
-import { invalidatedUrls, isSafe } from '../http/invalidation.ts'
+import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
 import { alignedRange, isFromEnd, parseContentRange, rangeOf } from '../http/ranges.ts'
-import { type CacheKey, currentAge, type StoredHead, type StoredMeta, selectStored, selects } from '../http/stored-response.ts'
+import {
+  type CacheKey,
+  currentAge,
+  type Freshness,
+  type StoredHead,
+  type StoredMeta,
+  selectStored,
+  selects,
+} from '../http/stored-response.ts'
 import type { Clock } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
-import { type Admission, admit, WITHHELD } from '../policy/admit.ts'
+import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
-import { cacheKey, normalisedTarget } from '../policy/key.ts'
+import { cacheKey, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import { matches, type Route, rewritten } from '../policy/route.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
@@ -89,12 +97,20 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
   'no-lifetime',
 ])
 /** Reasons that lie in the request: they say nothing about the next. */
-const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'request-no-store'])
+const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified'])
 const MISS = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
 const OF_A_PART: ReadonlySet<string> = new Set(['content-length', 'content-range'])
+const NEVER_FRESH: Freshness = {
+  lifetime: 0,
+  from: 'none',
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  validateAlways: true,
+  forbidsStale: true,
+}
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 /** What concerns the one who asks, not what is stored for everybody. */
-const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cache-control', 'cookie'])
+const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cookie'])
 /** Not in an interim response, and not in a 204 (RFC 9110 §8.6). */
 const CONTENT_LENGTH: ReadonlySet<string> = new Set(['content-length'])
 const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
@@ -150,7 +166,7 @@ export class Engine implements Handler {
 
   matches({ scheme, authority, target }: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean {
     const path = normalisedTarget(target)
-    return path !== undefined && this.#route(scheme, authority.toLowerCase(), path) !== undefined
+    return path !== undefined && this.#route(scheme, normalisedAuthority(scheme, authority), path) !== undefined
   }
 
   // ── route, key, lookup, decide ──
@@ -660,20 +676,21 @@ export class Engine implements Handler {
     { exchange, route }: Forwarded,
     stored: StoredMeta,
     update: Fields,
-    times: { requestedAt: number; receivedAt: number; begun: number },
+    { requestedAt, receivedAt, begun }: { requestedAt: number; receivedAt: number; begun: number },
   ): Promise<Landing> {
     const key = stored.key
     // A cookie is for the one who asked. It goes along with this answer, and not into the store.
     const merged = mergedFields([...stored.fields, ...stored.withheld], withoutFields(endToEndFields(update), SET_COOKIE))
     // What was stored has been found fit for everybody; who asked this time does not matter.
     const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, PERSONAL) }
-    const admission = admit(key, answered, { status: stored.status, fields: merged, ...times }, route.policy, () => stored.id)
+    const response = { status: stored.status, fields: merged, requestedAt, receivedAt }
+    const admission = admit(key, answered, response, route.policy, () => stored.id)
     const { length, sliceBytes } = stored
     const meta: StoredMeta = admission.store
       ? { ...admission.meta, selecting: stored.selecting, length, sliceBytes }
-      : // It may no longer be kept, but this validation still holds for this answer.
-        { ...stored, freshness: { ...stored.freshness, validateAlways: true, forbidsStale: true } }
-    if (this.#invalidations.isCurrent(key, times.begun))
+      : // It may no longer be kept, but this validation still holds for this answer, and what it says is for this client.
+        { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
+    if (this.#invalidations.isCurrent(key, begun))
       exchange.stored = await this.#store.freshen(meta).catch(() => this.#storeFailed(false))
     const cookies: string[] = []
     for (let at = 0; at < update.length; at += 2)
@@ -683,15 +700,17 @@ export class Engine implements Handler {
 
   /** Resolves, when everything invalidated has left the store, to the number of what begins right after. */
   async #invalidate(exchange: Exchange, response: Fields): Promise<number> {
-    const keys: CacheKey[] = []
-    for (const href of invalidatedUrls(exchange.url, response)) {
+    const keys = [exchange.key as CacheKey]
+    for (const href of alsoInvalidated(exchange.url, response)) {
       const url = new URL(href)
       const scheme = url.protocol.slice(0, -1)
-      const target = normalisedTarget(url.pathname + url.search)
+      // Not `search`: that has no "?" where nothing follows.
+      const target = normalisedTarget(href.slice(url.origin.length))
       const found = target === undefined ? undefined : this.#route(scheme, url.host, target)?.route
       if (target === undefined || found?.kind !== 'origin') continue
-      const key = cacheKey(scheme, url.host, target, found.policy.query)
-      keys.push(key)
+      keys.push(cacheKey(scheme, url.host, target, found.policy.query))
+    }
+    for (const key of keys) {
       this.#invalidations.invalidate(key)
       // Whoever asks from now on does not join what began before.
       this.#flights.delete(key)
@@ -760,7 +779,7 @@ export class Engine implements Handler {
 
   async explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation> {
     const target = normalisedTarget(request.target)
-    const authority = request.authority.toLowerCase()
+    const authority = normalisedAuthority(request.scheme, request.authority)
     const found = target === undefined ? undefined : this.#route(request.scheme, authority, target)
     if (target === undefined || found === undefined)
       return {

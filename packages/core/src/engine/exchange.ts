@@ -7,6 +7,7 @@ import type { Clock, Millis } from '../http/time.ts'
 import { cacheStatus } from '../log/cache-status.ts'
 import type { CacheOutcome, LogEntry } from '../log/entry.ts'
 import type { Decision, Forward } from '../policy/decide.ts'
+import { normalisedAuthority } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { CdnRequest, CdnResponse } from './messages.ts'
 
@@ -22,8 +23,9 @@ export interface ExchangeHost {
 export class Exchange implements CdnResponse {
   readonly request: CdnRequest
   readonly at: Millis
-  /** Normalised. */
+  /** Normalised, as soon as it is known to be a path. */
   target: string
+  /** Normalised. */
   authority: string
   route = ''
   key: CacheKey | undefined
@@ -53,7 +55,7 @@ export class Exchange implements CdnResponse {
     this.request = request
     this.at = host.clock.now()
     this.target = request.target
-    this.authority = request.authority.toLowerCase()
+    this.authority = normalisedAuthority(request.scheme, request.authority)
   }
 
   /** Absolute, as the client asked. */

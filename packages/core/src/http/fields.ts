@@ -80,26 +80,28 @@ const TAB = 9
 const SPACE = 32
 const QUOTE = 34
 const COMMA = 44
+const EQUALS = 61
 const BACKSLASH = 92
 
-/** What stands between the commas, without white space around it. A quote that is never closed is an ordinary character. */
+/**
+ * What stands between the commas, without white space around it. A quote is an ordinary character where RFC 9110 has no
+ * quoted string: one begins a member or follows `=`, and ends the member or comes before a parameter. So a quote too much or
+ * too few hides no directive.
+ */
 export function splitList(value: string): string[] {
   const members: string[] = []
   let start = 0
-  let quoting = value.includes('"')
+  /** The character before, without white space. */
+  let before = COMMA
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at)
     if (code === COMMA) {
       members.push(trimmed(value, start, at))
       start = at + 1
-    } else if (code === QUOTE && quoting) {
-      const closing = closingQuote(value, at)
-      // If this one is not closed, then neither is any after it.
-      if (closing === undefined) quoting = false
-      else at = closing
-    }
+    } else if (code === QUOTE && (before === COMMA || before === EQUALS)) at = closingQuote(value, at) ?? at
+    if (!isSpace(code)) before = code
   }
-  members.push(trimmed(value, start, value.length))
+  members.push(trimmed(value, start))
   return members
 }
 
@@ -107,13 +109,19 @@ function closingQuote(value: string, opening: number): number | undefined {
   for (let at = opening + 1; at < value.length; at++) {
     const code = value.charCodeAt(at)
     if (code === BACKSLASH) at++
-    else if (code === QUOTE) return at
+    else if (code === QUOTE) return endsThere(value, at + 1) ? at : undefined
   }
   return undefined
 }
 
+function endsThere(value: string, from: number): boolean {
+  let at = from
+  while (isSpace(value.charCodeAt(at))) at++
+  return at >= value.length || value[at] === ',' || value[at] === ';'
+}
+
 /** Optional white space is space and tab (RFC 9110 §5.6.3); `trim()` takes more, such as 0xA0, which is text here. */
-function trimmed(value: string, start: number, end: number): string {
+export function trimmed(value: string, start = 0, end: number = value.length): string {
   while (start < end && isSpace(value.charCodeAt(start))) start++
   while (end > start && isSpace(value.charCodeAt(end - 1))) end--
   return value.slice(start, end)
@@ -206,21 +214,27 @@ export function isFieldName(text: string): boolean {
   return /^[\w!#$%&'*+\-.^`|~]+$/.test(text)
 }
 
-/** Visible characters, with spaces and tabs between them only (RFC 9110 §5.5). The empty value is one. */
-export function isFieldValue(text: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !/^[\t ]|[\t ]$/.test(text)
-}
-
-/** The value of the first cookie of that name in a request, as it was sent (RFC 6265 §4.2). */
+/**
+ * The value of the cookie of that name in a request, as it was sent (RFC 6265 §4.2). Of several all of them, separated by
+ * `; `: some applications read the first, some the last.
+ */
 export function cookieValue(fields: Fields, name: string): string | undefined {
+  let value: string | undefined
   for (const line of fieldLines(fields, 'cookie')) {
     if (!line.includes(name)) continue
     for (const pair of line.split(';')) {
       const equals = pair.indexOf('=')
-      if (equals >= 0 && trimmed(pair, 0, equals) === name) return trimmed(pair, equals + 1, pair.length)
+      if (equals < 0 || trimmed(pair, 0, equals) !== name) continue
+      const sent = trimmed(pair, equals + 1)
+      value = value === undefined ? sent : `${value}; ${sent}`
     }
   }
-  return undefined
+  return value
+}
+
+/** Visible characters, with spaces and tabs between them only (RFC 9110 §5.5). The empty value is one. */
+export function isFieldValue(text: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !/^[\t ]|[\t ]$/.test(text)
 }
 
 export function hasCookies(fields: Fields): boolean {

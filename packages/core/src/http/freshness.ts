@@ -1,5 +1,5 @@
 // How long a response is fresh, and how old it is on arrival (RFC 9111 §4.2).
-import { type DecidingDirectives, directiveSeconds } from './cache-control.ts'
+import { type DecidingDirectives, type Directives, directiveSeconds } from './cache-control.ts'
 import { type Fields, fieldLines, fieldValue, listMembers } from './fields.ts'
 import { type Millis, parseHttpDate, type Seconds } from './time.ts'
 
@@ -35,6 +35,11 @@ export function explicitLifetime(
 const HEURISTIC = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501])
 const MOST_HEURISTIC: Seconds = 86_400
 
+/** Whether a response that names no lifetime may be stored, and given one (RFC 9111 §3, §4.2.2). */
+export function isHeuristicallyCacheable(status: number, directives: Directives): boolean {
+  return HEURISTIC.has(status) || directives.has('public')
+}
+
 /** A tenth of the time since its last change, a day at most; for a response that says nothing itself (RFC 9111 §4.2.2). */
 export function heuristicLifetime(
   status: number,
@@ -42,7 +47,7 @@ export function heuristicLifetime(
   { directives }: DecidingDirectives,
   receivedAt: Millis,
 ): Lifetime | undefined {
-  if (!HEURISTIC.has(status) && !directives.has('public')) return undefined
+  if (!isHeuristicallyCacheable(status, directives)) return undefined
   const changed = parseHttpDate(fieldValue(fields, 'last-modified') ?? '', receivedAt)
   if (changed === undefined) return undefined
   const unchangedFor = (dateOf(fields, receivedAt) ?? receivedAt) - changed

@@ -1,4 +1,4 @@
-// What a change makes invalid: the URLs whose stored responses an unsafe method does away with (RFC 9111 §4.4).
+// What a change makes invalid: which methods make one, and whose stored responses they do away with besides their own (RFC 9111 §4.4).
 import { type Fields, fieldLines } from './fields.ts'
 
 /** RFC 9110 §9.2.1, and what the IANA registry of methods calls safe. */
@@ -10,16 +10,19 @@ export function isSafe(method: string): boolean {
 }
 
 /**
- * URLs that a successful unsafe request to `target`, an absolute URL, invalidates: its own, and those in Location and
+ * URLs that a successful unsafe request to `target`, an absolute URL, invalidates besides its own: those in Location and
  * Content-Location. Only of the same origin: anybody could name somebody else's (RFC 9111 §4.4).
  */
-export function invalidatedUrls(target: string, response: Fields): readonly string[] {
+export function alsoInvalidated(target: string, response: Fields): readonly string[] {
+  // A Host that a client may send is not always one that a URL may have.
+  if (!URL.canParse(target)) return []
   const own = new URL(target)
   const named = [...fieldLines(response, 'location'), ...fieldLines(response, 'content-location')]
     .filter((reference) => URL.canParse(reference, target))
     .map((reference) => new URL(reference, own))
     .filter((url) => url.origin === own.origin)
-  return [...new Set([own, ...named].map(withoutFragment))]
+    .map(withoutFragment)
+  return [...new Set(named)].filter((href) => href !== own.href)
 }
 
 function withoutFragment(url: URL): string {

@@ -3,24 +3,10 @@ import { type Fields, fieldValue } from './fields.ts'
 import { type Millis, parseHttpDate } from './time.ts'
 import { type EntityTag, entityTag, parseEntityTag, strongMatch, weakMatch } from './validators.ts'
 
-/** Whether there is anything to evaluate: If-Match, If-None-Match, If-Modified-Since or If-Unmodified-Since. */
-export function hasPreconditions(request: Fields): boolean {
-  for (let at = 0; at < request.length; at += 2) {
-    const name = request[at] as string
-    switch (name.length) {
-      case 8:
-      case 13:
-      case 17:
-      case 19:
-        if (/^if-(?:match|none-match|modified-since|unmodified-since)$/i.test(name)) return true
-    }
-  }
-  return false
-}
-
 /**
- * In the order of RFC 9110 §13.2.2; of a response that is no 200, nothing is asked. `not-modified` is answered with 304,
- * `failed` with 412. `now` places two-digit years.
+ * In the order of RFC 9110 §13.2.2; of a response that is no 200, nothing is asked. What other methods than GET and HEAD
+ * are conditional on is for the origin alone (RFC 9111 §4.3.2). `not-modified` is answered with 304, `failed` with 412. `now`
+ * places two-digit years.
  */
 export function evaluatePreconditions(
   method: string,
@@ -28,9 +14,8 @@ export function evaluatePreconditions(
   response: { readonly status: number; readonly fields: Fields },
   now: Millis,
 ): 'pass' | 'not-modified' | 'failed' {
-  if (response.status !== 200) return 'pass'
+  if (response.status !== 200 || (method !== 'GET' && method !== 'HEAD')) return 'pass'
   const tag = entityTag(response.fields)
-  const reads = method === 'GET' || method === 'HEAD'
 
   const ifMatch = fieldValue(request, 'if-match')
   const ifUnmodifiedSince = fieldValue(request, 'if-unmodified-since')
@@ -44,11 +29,10 @@ export function evaluatePreconditions(
 
   const ifNoneMatch = fieldValue(request, 'if-none-match')
   if (ifNoneMatch !== undefined) {
-    if (!lists(ifNoneMatch, tag, weakMatch)) return 'pass'
-    return reads ? 'not-modified' : 'failed'
+    return lists(ifNoneMatch, tag, weakMatch) ? 'not-modified' : 'pass'
   }
   const ifModifiedSince = fieldValue(request, 'if-modified-since')
-  if (ifModifiedSince === undefined || !reads) return 'pass'
+  if (ifModifiedSince === undefined) return 'pass'
   // Without Last-Modified, a cache goes by Date (RFC 9111 §4.3.2).
   const changed = dateIn(response.fields, 'last-modified', now) ?? dateIn(response.fields, 'date', now)
   const since = parseHttpDate(ifModifiedSince, now)
@@ -59,8 +43,8 @@ export function evaluatePreconditions(
 function lists(value: string, tag: EntityTag | undefined, match: (a: EntityTag, b: EntityTag) => boolean): boolean {
   if (value === '*') return true
   if (tag === undefined) return false
-  // Not listMembers(): in an entity tag a backslash escapes nothing (RFC 9110 §8.8.3).
-  for (const [text] of value.matchAll(/(?:W\/)?"[^"]*"/g)) {
+  // Not listMembers(): in an entity tag a backslash escapes nothing (RFC 9110 §8.8.3). `w/` makes a tag void, not strong.
+  for (const [text] of value.matchAll(/(?:W\/)?"[^"]*"/gi)) {
     const listed = parseEntityTag(text)
     if (listed !== undefined && match(listed, tag)) return true
   }

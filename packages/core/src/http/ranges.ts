@@ -25,6 +25,8 @@ export function evaluateRange(
 ): RangeAnswer {
   const value = fieldValue(request, 'range')
   if (value === undefined || response.status !== 200 || !ifRangeHolds(request, response.fields)) return WHOLE
+  // Of nothing there are no parts: a suffix of it would be satisfiable (§14.1.2), and Content-Range could not say which.
+  if (length === 0) return WHOLE
   const asked = parseRange(value)
   if (asked === undefined) return WHOLE
   const ranges = asked.map((range) => within(range, length)).filter((range) => range !== undefined)
@@ -48,7 +50,7 @@ function ifRangeHolds(request: Fields, response: Fields): boolean {
   if (modified === undefined || modified !== value) return false
   // Within the same second it could have changed once more (RFC 9110 §8.8.2.2).
   const date = parseHttpDate(fieldValue(response, 'date') ?? '', 0)
-  return date !== undefined && date - (parseHttpDate(modified, 0) ?? date) >= 1000
+  return date !== undefined && date - (parseHttpDate(modified, date) ?? date) >= 1000
 }
 
 /** One of `first-last`, `first-` and `-suffix`. */

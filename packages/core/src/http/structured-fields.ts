@@ -16,7 +16,7 @@ export function parseDictionary(value: string): ReadonlyMap<string, BareItem> | 
   while (!text.atEnd()) {
     const key = text.take(KEY)
     if (key === undefined) return undefined
-    const member = text.take(EQUALS) === undefined ? TRUE : (innerList(text) ?? bareItem(text))
+    const member = text.take(EQUALS) === undefined ? TRUE : text.take(OPENING) === undefined ? bareItem(text) : innerList(text)
     if (member === undefined || !skipParameters(text)) return undefined
     // The last one of a name counts, in the place of the last.
     members.delete(key)
@@ -54,8 +54,10 @@ class Scanner {
   #at = 0
 
   constructor(text: string) {
-    // What comes after the last member has to be spaces (RFC 9651 §4.2).
-    this.#text = text.replace(/ +$/, '')
+    // What comes after the last member has to be spaces (RFC 9651 §4.2). Not / +$/: that looks ahead from every space again.
+    let end = text.length
+    while (text[end - 1] === ' ') end--
+    this.#text = text.slice(0, end)
   }
 
   atEnd(): boolean {
@@ -70,8 +72,8 @@ class Scanner {
   }
 }
 
+/** What comes after its opening bracket. */
 function innerList(text: Scanner): BareItem | undefined {
-  if (text.take(OPENING) === undefined) return undefined
   while (text.take(CLOSING) === undefined) {
     if (bareItem(text) === undefined || !skipParameters(text) || text.take(SPACE_OR_CLOSING) === undefined) return undefined
   }
@@ -112,7 +114,7 @@ function displayString(text: string | undefined): BareItem | undefined {
 }
 
 /** A String (RFC 9651 §4.1.6). It can hold ASCII only: any other character becomes a `?`. */
-export function sfString(text: string): string {
+function sfString(text: string): string {
   return `"${text.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`
 }
 

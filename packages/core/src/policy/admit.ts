@@ -1,7 +1,7 @@
 // The second question: may this response be kept, and for how long?
-import { type Directives, decidingDirectives, directiveSeconds, parseDirectives } from '../http/cache-control.ts'
+import { type Directives, decidingDirectives, directiveSeconds } from '../http/cache-control.ts'
 import { endToEndFields, type Fields, fieldValue, hasCookies, hasField, onlyFields, withoutFields } from '../http/fields.ts'
-import { explicitLifetime, heuristicLifetime, initialAge, type Lifetime } from '../http/freshness.ts'
+import { explicitLifetime, heuristicLifetime, initialAge, isHeuristicallyCacheable, type Lifetime } from '../http/freshness.ts'
 import { parseContentRange } from '../http/ranges.ts'
 import { type CacheKey, type Freshness, type StoredHead, selectingOf, varyNames } from '../http/stored-response.ts'
 import { formatHttpDate, type Millis } from '../http/time.ts'
@@ -56,10 +56,6 @@ export function admit(
   if (status === 304) return refuse('not-modified')
   if (status === 206 && !isAskedPart(request, fields)) return refuse('partial-mismatch')
 
-  // (RFC 9111 §5.2.1.5)
-  if (policy.honorRequestDirectives && parseDirectives(fieldValue(request.fields, 'cache-control')).has('no-store'))
-    return refuse('request-no-store')
-
   // must-understand replaces no-store where we do understand (RFC 9111 §5.2.2.3).
   const understands = directives.has('must-understand') && UNDERSTOOD.has(status)
   if (directives.has('must-understand') && !UNDERSTOOD.has(status)) return refuse('no-store')
@@ -79,15 +75,12 @@ export function admit(
   const lifetime = lifetimeOf(status, fields, deciding, response.receivedAt, policy)
   if (request.method === 'HEAD') return refuse('head')
   if (request.method !== 'GET' && !isReusableLater(request, fields, lifetime)) return refuse('unsafe-method')
-  // Without lifetime and without validator there is nothing that could ever be done with it.
-  if (lifetime.seconds <= 0 && !hasValidator(fields) && windows(status, directives, policy).staleIfError <= 0)
-    return refuse('no-lifetime')
-  if (lifetime.from === 'none' && (isFailure(status) || !hasValidator(fields))) return refuse('no-lifetime')
+  const freshness = freshnessOf(status, lifetime, directives, policy)
+  // Nothing could ever be done with it.
+  if (!hasValidator(fields) && !isReusable(freshness)) return refuse('no-lifetime')
+  if (lifetime.from === 'none' && !isKeptForValidation(status, fields, directives)) return refuse('no-lifetime')
   if ((declaredLength(fields) ?? 0) > policy.maxBodyBytes) return refuse('too-large')
 
-  const kept = withoutFields(endToEndFields(fields), NOT_KEPT)
-  // A response without Date is dated when it arrives (RFC 9110 §6.6.1).
-  if (!hasField(kept, 'date')) kept.push('Date', formatHttpDate(response.receivedAt))
   const selecting = selectingOf(selectionNames(status, names, policy), request.fields, policy.normalise)
   return {
     store: true,
@@ -96,16 +89,23 @@ export function admit(
       id: newId(),
       key,
       status,
-      fields: kept,
+      fields: keptFields(fields, response.receivedAt),
       withheld: onlyFields(fields, WITHHELD),
       selecting,
       requestedAt: response.requestedAt,
       receivedAt: response.receivedAt,
       initialAge: initialAge(fields, response.requestedAt, response.receivedAt),
-      freshness: freshnessOf(status, lifetime, directives, policy),
+      freshness,
       surrogateKeys: surrogateKeys(fields),
     },
   }
+}
+
+/** What of a response is kept, to be delivered. One without Date is dated when it arrives (RFC 9110 §6.6.1). */
+export function keptFields(fields: Fields, receivedAt: Millis): Fields {
+  const kept = withoutFields(endToEndFields(fields), NOT_KEPT)
+  if (!hasField(kept, 'date')) kept.push('Date', formatHttpDate(receivedAt))
+  return kept
 }
 
 function refuse(reason: Reason): Admission {
@@ -182,6 +182,17 @@ function freshnessOf(status: number, lifetime: Lifetime, directives: Directives,
     forbidsStale:
       directives.has('must-revalidate') || directives.has('proxy-revalidate') || (directives.has('s-maxage') && !asksForStale),
   }
+}
+
+/** A failure is not: it stands in for nothing. */
+function isKeptForValidation(status: number, fields: Fields, directives: Directives): boolean {
+  return hasValidator(fields) && isHeuristicallyCacheable(status, directives) && !isFailure(status)
+}
+
+/** Whether there is a time at which it may be served without being validated. */
+function isReusable({ lifetime, staleWhileRevalidate, staleIfError, validateAlways, forbidsStale }: Freshness): boolean {
+  if (validateAlways) return false
+  return lifetime > 0 || (!forbidsStale && (staleWhileRevalidate > 0 || staleIfError > 0))
 }
 
 function declaredLength(fields: Fields): number | undefined {

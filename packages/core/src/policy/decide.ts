@@ -1,5 +1,5 @@
 // The first question: may what I hold answer this request?
-import { directiveSeconds, parseDirectives } from '../http/cache-control.ts'
+import { type Directives, directiveSeconds, parseDirectives } from '../http/cache-control.ts'
 import { cookieValue, type Fields, fieldValue } from '../http/fields.ts'
 import { currentAge, type StoredHead } from '../http/stored-response.ts'
 import type { Millis, Seconds } from '../http/time.ts'
@@ -38,7 +38,8 @@ export type Decision<Stored extends StoredHead = StoredHead> =
 export function decideBeforeLookup(request: RequestMeta, policy: Policy): Extract<Decision, { action: 'fetch' }> | undefined {
   if (!policy.cache) return fetch('bypass', 'route-bypasses', false)
   // Whether the answer to another method is reusable is for admit() to say (RFC 9110 §9.3.3).
-  if (request.method !== 'GET' && request.method !== 'HEAD') return fetch('method', 'method', request.method === 'POST')
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return fetch('method', 'method', request.method === 'POST' && !directivesOf(request, policy).has('no-store'))
   // A body is not part of the key, so what it changes would be everybody's answer (RFC 9110 §9.3.1).
   if (request.body !== undefined) return fetch('bypass', 'request-body', false)
   for (const name of policy.bypassCookies) {
@@ -56,7 +57,7 @@ export function decide<Stored extends StoredHead>(
   const before = decideBeforeLookup(request, policy)
   if (before !== undefined) return before
 
-  const asked = parseDirectives(policy.honorRequestDirectives ? fieldValue(request.fields, 'cache-control') : undefined)
+  const asked = directivesOf(request, policy)
   const onlyIfCached = asked.has('only-if-cached')
 
   if (lookup.miss !== undefined) return onlyIfCached ? refuse() : fetch(lookup.miss, lookup.miss, !asked.has('no-store'))
@@ -65,8 +66,11 @@ export function decide<Stored extends StoredHead>(
   const { freshness } = stored
   const age = currentAge(stored, now)
   const staleFor = age - freshness.lifetime
-  const revalidate = (reason: Reason, fwd: Forward): Decision<Stored> =>
-    onlyIfCached ? refuse() : { action: 'revalidate', reason, stored, age, fwd }
+  const revalidate = (reason: Reason, fwd: Forward): Decision<Stored> => {
+    if (onlyIfCached) return refuse()
+    // What comes of a validation is stored, and that is what the client does not want (RFC 9111 §5.2.1.5).
+    return asked.has('no-store') ? fetch(fwd, reason, false) : { action: 'revalidate', reason, stored, age, fwd }
+  }
 
   // Nothing overrides what the origin demands.
   if (freshness.validateAlways) return revalidate('response-no-cache', 'stale')
@@ -88,15 +92,22 @@ export function decide<Stored extends StoredHead>(
   return revalidate('stale', 'stale')
 }
 
+/** Parsed only where the route wants it: most requests carry some, and a hit has no time to lose. */
+function directivesOf(request: RequestMeta, policy: Policy): Directives {
+  return parseDirectives(policy.honorRequestDirectives ? fieldValue(request.fields, 'cache-control') : undefined)
+}
+
 /** After the origin has failed: is the stored response better than the failure? (RFC 5861 §4, RFC 9111 §4.2.4) */
 export function decideAfterFailure<Stored extends StoredHead>(
   stored: Stored,
   now: Millis,
 ): (Decision<Stored> & { action: 'serve' }) | undefined {
   const { freshness } = stored
-  if (freshness.forbidsStale || freshness.validateAlways) return undefined
+  if (freshness.validateAlways) return undefined
   const age = currentAge(stored, now)
-  if (age - freshness.lifetime >= freshness.staleIfError) return undefined
+  // What the client wanted validated may still be fresh; then nothing forbids it.
+  const window = freshness.forbidsStale ? 0 : freshness.staleIfError
+  if (age - freshness.lifetime >= window) return undefined
   return { action: 'serve', reason: 'stale-if-error', stored, age, revalidateAfter: false }
 }
 

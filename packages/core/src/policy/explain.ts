@@ -1,6 +1,5 @@
-// A decision or an admission, in sentences. Knows no rules: it spells out what the value holds.
+// A decision in sentences, or why nothing is stored. Knows no rules: it spells out what the value holds.
 import type { StoredHead } from '../http/stored-response.ts'
-import type { Admission } from './admit.ts'
 import type { Decision } from './decide.ts'
 import { REASONS, type Reason } from './reasons.ts'
 
@@ -14,7 +13,7 @@ export function explainDecision(decision: Decision): readonly string[] {
 }
 
 /** What makes a stored response fresh or stale at an age of `age` seconds. */
-export function explainStored(stored: StoredHead, age: number): readonly string[] {
+function explainStored(stored: StoredHead, age: number): readonly string[] {
   const { freshness, initialAge } = stored
   const staleFor = age - freshness.lifetime
   return [
@@ -29,13 +28,6 @@ export function explainStored(stored: StoredHead, age: number): readonly string[
       ? []
       : [`selected by ${stored.selecting.map(([name, value]) => `${name}: ${value ?? '(absent)'}`).join('; ')}`]),
   ]
-}
-
-/** What became of a response that was fetched. */
-export function explainAdmission(admission: Admission): readonly string[] {
-  return admission.store
-    ? ['stored', ...explainStored(admission.meta, admission.meta.initialAge)]
-    : [`not stored: ${REASONS[admission.reason]}`]
 }
 
 /** Why nothing is stored under a key, as far as that is remembered. */

@@ -3,13 +3,15 @@ import type { CacheKey } from '../http/stored-response.ts'
 import type { Policy } from './policy.ts'
 
 /** Printable ASCII that needs no second look: no escapes, no backslash, no fragment, no brackets or quotes. */
-const PLAIN = /^\/[A-Za-z0-9\-_~!$&'()*+,;=:@/?.]*$/
+const PLAIN = /^\/[A-Za-z0-9\-_~!$&()*+,;=:@/?.]*$/
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|\?|$)/
 
 /**
- * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot
- * segments resolved (RFC 3986 §6.2.2). Key, route and origin all see this one, so that no two of them can disagree
- * about what was asked. `undefined` when the target is not a path (RFC 9112 §3.2.1).
+ * The path and query of a request in one spelling: escapes in upper case, unreserved characters unescaped, dot segments
+ * resolved (RFC 3986 §6.2.2). A `%` that begins no escape is escaped: with what comes to stand behind it, it could begin one;
+ * and, as by all browsers, the apostrophe in a query.
+ * Key, route and origin all see this spelling, so that no two of them can disagree about what was asked. `undefined` when
+ * the target is not a path (RFC 9112 §3.2.1).
  */
 export function normalisedTarget(target: string): string | undefined {
   if (PLAIN.test(target) && !DOT_SEGMENT.test(target)) return target
@@ -17,12 +19,12 @@ export function normalisedTarget(target: string): string | undefined {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
   const query = mark < 0 ? '' : target.slice(mark)
-  return resolvedDots(normalisedEscapes(path)) + normalisedEscapes(query)
+  return resolvedDots(normalisedEscapes(path)) + normalisedEscapes(query).replaceAll("'", '%27')
 }
 
 function normalisedEscapes(text: string): string {
   return text
-    .replace(/[\x80-\xff"<>^`{|}]/g, (character) => escaped(character.charCodeAt(0)))
+    .replace(/%(?![0-9A-Fa-f]{2})|[\x80-\xff"<>^`{|}]/g, (character) => escaped(character.charCodeAt(0)))
     .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => {
       const character = String.fromCharCode(Number.parseInt(hex, 16))
       return /[A-Za-z0-9\-._~]/.test(character) ? character : `%${hex.toUpperCase()}`
@@ -46,7 +48,13 @@ function resolvedDots(path: string): string {
   return `/${kept.join('/')}`
 }
 
-/** Names the stored responses for a URL. `target` has to be normalised; `scheme` and `authority` in lower case. */
+/** The host and port of a request in one spelling: lower case, without the port that the scheme implies (RFC 9110 §4.2.3). */
+export function normalisedAuthority(scheme: string, authority: string): string {
+  const implied = scheme === 'https' ? ':443' : ':80'
+  return (authority.endsWith(implied) ? authority.slice(0, -implied.length) : authority).toLowerCase()
+}
+
+/** Names the stored responses for a URL. `authority` and `target` have to be normalised. */
 export function cacheKey(scheme: string, authority: string, target: string, query: Policy['query']): CacheKey {
   return `${scheme}://${authority}${query === 'all' && !target.includes('?') ? target : keyedTarget(target, query)}` as CacheKey
 }
@@ -60,16 +68,17 @@ function keyedTarget(target: string, query: Policy['query']): string {
   const kept = query === 'all' ? parameters : parameters.filter((parameter) => query.includes(parameterName(parameter)))
   if (kept.length === 0) return path
   // Sorted by name only: the order of several values of one parameter may matter to the origin.
-  return `${path}?${kept
-    .map((text, at) => ({ text, at }))
-    .sort((a, b) => byName(a.text, b.text) || a.at - b.at)
-    .map(({ text }) => text)
-    .join('&')}`
+  return `${path}?${kept.sort(byName).join('&')}`
 }
 
-function parameterName(parameter: string): string {
+/** The name of a query parameter as applications read it: `a%5B%5D` is `a[]`, and `+` is a space. Bytes are characters. */
+export function parameterName(parameter: string): string {
   const equals = parameter.indexOf('=')
-  return equals < 0 ? parameter : parameter.slice(0, equals)
+  const name = equals < 0 ? parameter : parameter.slice(0, equals)
+  if (!/[%+]/.test(name)) return name
+  return name
+    .replaceAll('+', ' ')
+    .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
 function byName(a: string, b: string): number {

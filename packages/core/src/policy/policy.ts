@@ -13,7 +13,7 @@ export interface Policy {
   readonly staleWhileRevalidate: Seconds
   /** Window for responses that name none themselves (RFC 5861 §4). */
   readonly staleIfError: Seconds
-  /** Query parameters that are part of the key. */
+  /** Query parameters that are part of the key, as `parameterName` has them. */
   readonly query: 'all' | 'none' | readonly string[]
   /** Request fields, besides those that Vary names, that tell responses apart. Lower case; `cookie:NAME` names one cookie. */
   readonly selectOn: readonly string[]

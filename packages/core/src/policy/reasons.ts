@@ -30,7 +30,6 @@ export const REASONS = {
   'not-final': 'the response is not a final one',
   'partial-mismatch': 'the response is a part that was not asked for',
   'not-modified': 'the response is a 304 to the condition of the client',
-  'request-no-store': 'the request says no-store',
   'too-large': 'the body is larger than the route or the store takes',
   'broke-off': 'the origin broke off in the middle of the body',
   abandoned: 'every client left before the body was complete',

@@ -45,10 +45,13 @@ export function parseMatch(text: string): Match | string {
   }
 }
 
-/** What `*` stood for: "" when the match has none, `undefined` when it does not match. `target` may carry a query. */
+/**
+ * What `*` stood for: "" when the match has none, `undefined` when it does not match. `authority` has to be normalised;
+ * `target` may carry a query.
+ */
 export function matches(match: Match, scheme: string, authority: string, target: string): string | undefined {
   if (match.scheme !== undefined && match.scheme !== scheme) return undefined
-  if (match.authority !== undefined && !matchesHost(match.authority, authority)) return undefined
+  if (match.authority !== undefined && !matchesHost(match.authority, scheme, authority)) return undefined
   if (match.after === '') {
     // By far the most common form, and nothing to copy when it is "/*".
     if (!target.startsWith(match.before)) return undefined
@@ -61,15 +64,16 @@ export function matches(match: Match, scheme: string, authority: string, target:
   return path.slice(match.before.length, path.length - match.after.length)
 }
 
-function matchesHost(pattern: string, authority: string): boolean {
+/** A pattern without a port matches whatever the port is. */
+function matchesHost(pattern: string, scheme: string, authority: string): boolean {
   if (pattern === '*') return true
-  if (pattern.startsWith('*.')) return withoutPort(authority, pattern).endsWith(pattern.slice(1))
-  return withoutPort(authority, pattern) === pattern
+  const host = /:\d+$/.test(pattern) ? withPort(scheme, authority) : authority.replace(/:\d+$/, '')
+  return pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) : host === pattern
 }
 
-/** A pattern without a port matches whatever the port is. */
-function withoutPort(authority: string, pattern: string): string {
-  return /:\d+$/.test(pattern) ? authority : authority.replace(/:\d+$/, '')
+/** What the scheme implies is left out in requests, and may be in a pattern (RFC 9110 §4.2.3). */
+function withPort(scheme: string, authority: string): string {
+  return /:\d+$/.test(authority) ? authority : `${authority}:${scheme === 'https' ? 443 : 80}`
 }
 
 function withoutQuery(target: string): string {
@@ -80,6 +84,12 @@ function withoutQuery(target: string): string {
 /** The path and query to ask the origin for. A rewrite changes what the origin sees, never the key. */
 export function rewritten(rewrite: string | undefined, star: string, target: string): string {
   if (rewrite === undefined) return target
+  // Two slashes at the start of a reference would name a host, and the client chooses what the star stands for (RFC 3986 §4.2).
+  const [place = '', fragment] = rewrite
+    .replace('*', () => star)
+    .replace(/^\/+/, '/')
+    .split('#', 2)
   const mark = target.indexOf('?')
-  return rewrite.replace('*', () => star) + (mark < 0 ? '' : target.slice(mark))
+  const query = mark < 0 ? '' : place.includes('?') ? `&${target.slice(mark + 1)}` : target.slice(mark)
+  return place + query + (fragment === undefined ? '' : `#${fragment}`)
 }

@@ -40,6 +40,10 @@ const RULES: readonly (readonly [string, number, string, string])[] = [
   ['max-age=60, must-revalidate', 70, 'max-stale', 'revalidate stale'],
   ['max-age=60', 70, 'only-if-cached', 'refuse only-if-cached'],
   ['max-age=60', 10, 'only-if-cached', 'serve fresh'],
+  ['max-age=60', 10, 'no-store', 'serve fresh'],
+  ['max-age=60', 70, 'no-store', 'fetch stale'],
+  ['max-age=60', 10, 'no-store, no-cache', 'fetch request-no-cache'],
+  ['max-age=60', 70, 'no-store, only-if-cached', 'refuse only-if-cached'],
 ]
 
 function stored(cacheControl: string) {
@@ -72,6 +76,12 @@ describe('decide', () => {
     [
       ['a route that does not cache', { cache: false }, {}, 'route-bypasses bypass, not stored'],
       ['a POST', {}, { method: 'POST' }, 'method method, may be stored'],
+      [
+        'a POST whose answer is not to be stored',
+        { honorRequestDirectives: true },
+        { method: 'POST', fields: ['Cache-Control', 'no-store'] },
+        'method method, not stored',
+      ],
       ['a PURGE nobody knows', {}, { method: 'PURGE' }, 'method method, not stored'],
       ['a GET with a body', {}, { body: 'x' }, 'request-body bypass, not stored'],
       ['a login cookie', { bypassCookies: ['session'] }, { fields: ['Cookie', 'a=b; session=1'] }, 'cookie bypass, not stored'],
@@ -111,6 +121,10 @@ describe('decideAfterFailure', () => {
     ['max-age=60, proxy-revalidate, stale-if-error=30', 61, false],
     ['max-age=60, no-cache, stale-if-error=30', 61, false],
     ['s-maxage=60', 61, false],
+    ['s-maxage=60', 60, false],
+    ['s-maxage=60', 59, true],
+    ['max-age=60, must-revalidate', 59, true],
+    ['max-age=60, no-cache', 59, false],
     ['s-maxage=60, stale-if-error=30', 61, true],
     ['max-age=60', 60 + 86_399, true],
     ['max-age=60', 60 + 86_400, false],
