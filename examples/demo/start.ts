@@ -3,8 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CdnConfig } from '@simple-cdn/core'
-import { type RunningServer, startServer } from 'simple-cdn'
+import { type ProgramConfig, type RunningServer, startServer } from 'simple-cdn'
 import { startDemoOrigin } from './origin.ts'
 import { type Paint, painter, show } from './show.ts'
 import { DEMONSTRATIONS } from './site/demonstrations.ts'
@@ -25,7 +24,7 @@ const display = show(paint, say)
 
 const origin = await startDemoOrigin({ onAnswer: display.originAnswered })
 process.env.DEMO_ORIGIN = origin.url
-const { default: config } = (await import('./cdn.config.ts')) as { default: CdnConfig }
+const { default: config } = (await import('./cdn.config.ts')) as unknown as { default: ProgramConfig }
 const folder = await mkdtemp(join(tmpdir(), 'simple-cdn-demo-'))
 const token = randomBytes(24).toString('base64url')
 

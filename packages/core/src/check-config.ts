@@ -278,12 +278,17 @@ function having(methods: string, what: string): Check {
   })
 }
 
+function store(example: string): Check {
+  return having('lookup read has write writeSlice freshen remove discard stats close', `a store, such as ${example}`)
+}
+
 const shape = options(
   {
     origins,
     routes: listOf(route, 'routes', `write ${AT_LEAST_ONE}`),
     memory: size(65_536, MAX_BYTES),
-    store: having('lookup read write freshen remove stats close', 'a store, such as memoryStore({ maxBytes })'),
+    store: store('memoryStore({ maxBytes })'),
+    disk: store('await diskStore({ folder, maxBytes })'),
     log: listOf(having('write flush close', 'a log sink, such as stdoutSink()'), 'log sinks'),
     name: token,
     semantics: oneOf('cautious', 'rfc'),
@@ -299,10 +304,13 @@ export function checkConfig(config: unknown): readonly Mistake[] {
   return isRecord(config) ? [...mistakes, ...betweenOptions(config)] : mistakes
 }
 
-function betweenOptions({ memory, store, origins, routes }: Readonly<Record<string, unknown>>): readonly Mistake[] {
+function betweenOptions({ memory, disk, store, origins, routes }: Readonly<Record<string, unknown>>): readonly Mistake[] {
   const twice = memory !== undefined && store !== undefined
   const names = isRecord(origins) ? Object.keys(origins) : []
   return [
+    ...(disk !== undefined && store !== undefined
+      ? mistake('disk', 'goes below the memory store, which `store` replaces; leave one of them out')
+      : []),
     ...(twice ? mistake('memory', 'bounds the memory store, which `store` replaces; leave one of them out') : []),
     ...(Array.isArray(routes) ? Array.from(routes) : []).flatMap((each: unknown, index) => {
       const asked = isRecord(each) ? each.origin : undefined

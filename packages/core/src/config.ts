@@ -23,7 +23,10 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
   /** Bodies above this size are stored in slices of it, 64 KiB to 16 MiB. Default: "1mb". */
   slice?: Size
 
-  /** Default: a memory store of `memory` bytes. */
+  /** A store below the memory store, such as `await diskStore({ folder, maxBytes })`: it survives a restart. Not together with `store`. */
+  disk?: Store
+
+  /** In place of the memory store. */
   store?: Store
 
   /** Default: one JSON line for each request on stdout. */

@@ -14,6 +14,7 @@ import { defaultPolicy, type Policy, rfcPolicy } from './policy/policy.ts'
 import { type Match, parseMatch, type Route } from './policy/route.ts'
 import { memoryStore } from './stores/memory.ts'
 import type { Store } from './stores/store.ts'
+import { tieredStore } from './stores/tiered.ts'
 
 export * from './check-config.ts'
 export * from './checks.ts'
@@ -61,12 +62,19 @@ export function resolveConfig(config: AnyConfig): ResolvedConfig {
     name: config.name ?? 'simple-cdn',
     routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
     origins: [...origins.values()],
-    store: config.store ?? memoryStore({ maxBytes: memoryBytes, taken: () => inFlight.held }),
+    store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
     sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
     inFlight,
     log: config.log,
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }
+}
+
+/** The memory store, which makes room for all else that takes memory, over a disk if there is one. */
+function resolveStore(maxBytes: number, inFlight: InFlight, disk: Store | undefined): Store {
+  if (disk === undefined) return memoryStore({ maxBytes, taken: () => inFlight.held })
+  const upper = memoryStore({ maxBytes, taken: () => inFlight.held + disk.stats().memoryBytes })
+  return tieredStore({ upper, lower: disk })
 }
 
 function resolveOrigin(name: string, origin: OriginsConfig[string], lenientTransferCodings: boolean): Origin {

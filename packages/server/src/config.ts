@@ -17,7 +17,9 @@ import {
   text,
 } from '@simple-cdn/core/config'
 import type { AdminOptions } from './admin.ts'
+import type { DiskConfig } from './disk.ts'
 import type { ListenOptions } from './listen.ts'
+import { cacheMemory, defaultMemory, machineMemory } from './memory.ts'
 
 export interface ServerConfig {
   /** Name or address to listen on. Default: all interfaces. */
@@ -51,7 +53,12 @@ export interface AdminConfig {
 }
 
 /** The configuration of the cache, with that of the server. */
-export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig> extends CdnConfig<Origins> {
+export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig>
+  extends Omit<CdnConfig<Origins>, 'memory' | 'disk'> {
+  /** Bound of the whole process's memory. Default: 60 % of the machine's, or of the container's. At least "128mb". */
+  memory?: Size
+  /** Bound of the store on disk, in `.simple-cdn/cache` beside the configuration; `false` for none. Default: half of what is free, "10gb" at most. */
+  disk?: false | Size | DiskConfig
   server?: ServerConfig
 }
 
@@ -66,7 +73,7 @@ export function defineConfig<const Origins extends OriginsConfig>(config: Config
 }
 
 /** A `ProgramConfig` with whatever origins. */
-export type AnyProgramConfig = AnyConfig & { server?: ServerConfig }
+export type AnyProgramConfig = Omit<AnyConfig, 'memory' | 'disk'> & Pick<ProgramConfig, 'memory' | 'disk' | 'server'>
 
 export interface ResolvedServer {
   readonly listen: Omit<ListenOptions, 'onError'>
@@ -79,6 +86,17 @@ const MAX_SECONDS = 86_400
 const MAX_HEAD_BYTES = 1024 ** 2
 /** A guess at it takes longer than the server lives. */
 const MIN_TOKEN = 16
+
+const LEAST_MEMORY = 128 * 1024 ** 2
+const LEAST_DISK = 16 * 1024 ** 2
+const MAX_BYTES = Number.MAX_SAFE_INTEGER
+
+const diskSize = size(LEAST_DISK, MAX_BYTES)
+const diskOptions = options({ size: diskSize, folder: text(() => undefined) })
+const diskOption: Check = (value, path) => {
+  if (value === false) return []
+  return isRecord(value) ? diskOptions(value, path) : diskSize(value, path)
+}
 
 const timeout = duration(0.001, MAX_SECONDS)
 const port = integer(0, 65_535)
@@ -107,8 +125,19 @@ const serverOptions = options({
 /** Every mistake of a configuration file; empty when it has none. Takes anything, and never throws. */
 export function checkProgramConfig(config: unknown): readonly Mistake[] {
   if (!isRecord(config)) return checkConfig(config)
-  const { server, ...cache } = config
-  return [...checkConfig(cache), ...(server === undefined ? [] : serverOptions(server, 'server'))]
+  const { server, memory, disk, ...cache } = config
+  return [
+    ...checkConfig({ ...cache, ...(memory === undefined || cache.store === undefined ? {} : { memory }) }),
+    ...(memory === undefined ? [] : size(LEAST_MEMORY, MAX_BYTES)(memory, 'memory')),
+    ...(disk === undefined ? [] : diskOption(disk, 'disk')),
+    ...(server === undefined ? [] : serverOptions(server, 'server')),
+  ]
+}
+
+/** What the process may take of memory, in bytes, and what of it the cache. */
+export function memoryOf({ memory }: Pick<ProgramConfig, 'memory'>): { readonly process: number; readonly cache: number } {
+  const bytes = parseSize(memory) ?? defaultMemory(machineMemory())
+  return { process: bytes, cache: cacheMemory(bytes) }
 }
 
 /** @throws ConfigError CDN_CONFIG_INVALID, naming every mistake at once. */

@@ -3,8 +3,9 @@ import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
 import { toNodeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
-import { type AnyProgramConfig, checkProgramConfig, resolveServer, type ServerConfig } from './config.ts'
+import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, type ServerConfig } from './config.ts'
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
+import { openDisk } from './disk.ts'
 import { type ListenerStats, listen } from './listen.ts'
 import { type Log, stderrLog } from './log.ts'
 import { watchTrouble } from './trouble.ts'
@@ -43,11 +44,14 @@ export async function startServer({
 }: StartOptions): Promise<RunningServer> {
   const mistakes = checkProgramConfig(config)
   if (mistakes.length > 0) throw configError(mistakes)
-  const { server: configured = {}, ...cache } = config
+  const { server: configured = {}, memory: _, disk, ...cache } = config
   const server = resolveServer({ ...configured, ...overrides })
   for (const warning of configWarnings(cache)) log.warn({ path: warning.path }, mistakeLine(warning))
 
-  const cdn = createCdn(cache)
+  const stores =
+    cache.store === undefined ? { memory: memoryOf(config).cache, disk: await openDisk(disk, dataFolder(folder), log) } : {}
+  const { disk: below, ...memory } = stores
+  const cdn = createCdn({ ...cache, ...memory, ...(below === undefined ? {} : { disk: below }) })
   const onError = (error: Error): void => log.error({ error: error.message }, 'the listener is in trouble')
   const listener = await listen(toNodeHandler(cdn), { ...server.listen, onError }).catch(async (error) => {
     await cdn.close({ graceMs: 0 })

@@ -1,7 +1,15 @@
 // simple-cdn check: every route with its complete policy, or every mistake.
 import { basename } from 'node:path'
-import { asDuration, asSize, configWarnings, mistakeLine, type ResolvedConfig, resolveConfig } from '@simple-cdn/core/config'
-import { type AnyProgramConfig, checkProgramConfig } from '../config.ts'
+import {
+  asDuration,
+  asSize,
+  configWarnings,
+  mistakeLine,
+  parseSize,
+  type ResolvedConfig,
+  resolveConfig,
+} from '@simple-cdn/core/config'
+import { type AnyProgramConfig, checkProgramConfig, memoryOf } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { findConfig, loadConfig } from '../load-config.ts'
 import { CONFIG_OPTION, type Command } from './command.ts'
@@ -19,11 +27,11 @@ Exit code 1 when the configuration has mistakes. Warnings are allowed.
   operands: [],
   async run(values) {
     const path = findConfig(values.config, process.cwd())
-    const { server: _, ...config } = checked(path, await loadConfig(path))
+    const program = checked(path, await loadConfig(path))
+    const { server: _, memory: __, disk: ___, ...config } = program
     const warnings = configWarnings(config).map((warning) => `warning: ${mistakeLine(warning)}`)
-    process.stdout.write(
-      `${[`${basename(path)} is all right.`, ...warnings, '', ...described(resolveConfig(config))].join('\n')}\n`,
-    )
+    const lines = [`${basename(path)} is all right.`, ...warnings, '', ...described(program, resolveConfig(config))]
+    process.stdout.write(`${lines.join('\n')}\n`)
     return 0
   },
 }
@@ -39,11 +47,25 @@ export function checked(path: string, config: unknown): AnyProgramConfig {
 type DescribedRoute = ResolvedConfig['routes'][number]
 type Policy = Extract<DescribedRoute, { kind: 'origin' }>['policy']
 
-function described({ name, store, maxRequestBodyBytes, routes }: ResolvedConfig): readonly string[] {
+function described(program: AnyProgramConfig, { name, store, maxRequestBodyBytes, routes }: ResolvedConfig): readonly string[] {
+  const stores =
+    program.store === undefined ? describedStores(program) : `store ${store.name} (${asSize(store.stats().maxBytes)})`
   return [
-    `name ${name}, store ${store.name} (${asSize(store.stats().maxBytes)}), request bodies up to ${asSize(maxRequestBodyBytes)}`,
+    `name ${name}, ${stores}, request bodies up to ${asSize(maxRequestBodyBytes)}`,
     ...routes.flatMap((route) => ['', ...describedRoute(route)]),
   ]
+}
+
+function describedStores(program: AnyProgramConfig): string {
+  const { process, cache } = memoryOf(program)
+  const { disk } = program
+  const size = typeof disk === 'object' ? disk.size : disk
+  const below = size === false ? 'none' : size === undefined ? 'half of what is free, 10gb at most' : asSize(parseSize(size) ?? 0)
+  return `memory ${rounded(process)} (the cache ${rounded(cache)}), disk ${below}`
+}
+
+function rounded(bytes: number): string {
+  return asSize(Math.floor(bytes / 1024 ** 2) * 1024 ** 2)
 }
 
 function describedRoute(route: DescribedRoute): readonly string[] {

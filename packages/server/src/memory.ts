@@ -1,0 +1,33 @@
+// One number for memory: what the machine allows the process, and what of it is left to the cache.
+import { totalmem } from 'node:os'
+
+const MB = 1024 * 1024
+
+/** The share of the machine's memory, or of the container's, that is taken when the configuration does not say. */
+const SHARE = 0.6
+const LEAST = 128 * MB
+
+/** Bytes that this machine, or the container it is, allows all its processes. */
+export function machineMemory(
+  env: NodeJS.ProcessEnv = process.env,
+  container: number = process.constrainedMemory(),
+  machine: number = totalmem(),
+): number {
+  const fly = Number(env.FLY_VM_MEMORY_MB)
+  if (fly > 0) return fly * MB
+  // Without a limit, Node tells none, or one that no machine has.
+  return container > 0 && container < machine ? container : machine
+}
+
+/** What the process may take when the configuration does not say. */
+export function defaultMemory(machine: number): number {
+  return Math.max(LEAST, Math.floor(machine * SHARE))
+}
+
+/**
+ * What of the process's memory the cache may hold. The rest is the runtime's own: some 64 MiB for itself and its code, and a
+ * sixth of everything for what has been used and not yet been collected.
+ */
+export function cacheMemory(processBytes: number): number {
+  return Math.max(16 * MB, Math.floor(processBytes * (5 / 6)) - 64 * MB)
+}
