@@ -1,6 +1,6 @@
 // What a 304 changes in a stored response, and in which (RFC 9111 §3.2, §4.3.4).
 import { endToEndFields, type Fields, withoutFields } from './fields.ts'
-import type { StoredMeta } from './stored-response.ts'
+import type { StoredHead } from './stored-response.ts'
 import { parseHttpDate } from './time.ts'
 import { entityTag, lastModified, strongMatch, weakMatch } from './validators.ts'
 
@@ -25,7 +25,7 @@ export function mergedFields(stored: Fields, update: Fields): string[] {
  * Whether a 304 is about this stored response, the only one its request was conditional on (RFC 9111 §4.3.4). Then a 304
  * without validator is about it too.
  */
-export function identifies(notModified: Fields, stored: StoredMeta): boolean {
+export function identifies(notModified: Fields, stored: StoredHead): boolean {
   const tag = entityTag(notModified)
   const storedTag = entityTag(stored.fields)
   if (tag !== undefined && storedTag !== undefined) return tag.weak ? weakMatch(tag, storedTag) : strongMatch(tag, storedTag)

@@ -31,8 +31,8 @@ export interface Freshness {
 /** What a request had in the fields that select a stored response, normalised; `null` when it had none. */
 export type Selecting = readonly (readonly [name: string, value: string | null])[]
 
-/** A stored response without its body. */
-export interface StoredMeta {
+/** What is known of a stored response when it is admitted, before its body has come. */
+export interface StoredHead {
   /** Version of this record, so that a store can refuse what another release wrote. */
   readonly v: 1
   /** Unique for each stored response; the body is found by it. */
@@ -51,8 +51,16 @@ export interface StoredMeta {
   readonly surrogateKeys: readonly string[]
 }
 
+/** A stored response without its body. */
+export interface StoredMeta extends StoredHead {
+  /** Length of the body in bytes. */
+  readonly length: number
+  /** The body is kept in slices of so many bytes, the last one shorter; without it, in one piece. */
+  readonly sliceBytes?: number | undefined
+}
+
 /** `current_age` (RFC 9111 §4.2.3), not rounded. A clock that was set back makes nothing younger than it arrived. */
-export function currentAge(stored: StoredMeta, now: Millis): Seconds {
+export function currentAge(stored: StoredHead, now: Millis): Seconds {
   return stored.initialAge + Math.max(0, now - stored.receivedAt) / 1000
 }
 
@@ -80,7 +88,7 @@ export function selectingOf(names: readonly string[], request: Fields, normalise
 }
 
 /** Whether a request has what the one had that the response answered (RFC 9111 §4.1). */
-export function selects(stored: StoredMeta, request: Fields, normalise: VaryNormalisation): boolean {
+export function selects(stored: StoredHead, request: Fields, normalise: VaryNormalisation): boolean {
   for (const [name, value] of stored.selecting) {
     const asked = selectingValue(name, request, normalise)
     if (asked === value) continue
@@ -106,7 +114,7 @@ export function selectStored(
   return mostRecent(chosen) ?? latest
 }
 
-function wasFresh(stored: StoredMeta, at: Millis): boolean {
+function wasFresh(stored: StoredHead, at: Millis): boolean {
   return !stored.freshness.validateAlways && currentAge(stored, at) < stored.freshness.lifetime
 }
 
@@ -114,7 +122,7 @@ function mostRecent(stored: readonly StoredMeta[]): StoredMeta | undefined {
   return stored.toSorted((a, b) => datedAt(b) - datedAt(a) || b.receivedAt - a.receivedAt)[0]
 }
 
-function datedAt({ fields, receivedAt }: StoredMeta): Millis {
+function datedAt({ fields, receivedAt }: StoredHead): Millis {
   return parseHttpDate(fieldValue(fields, 'date') ?? '', receivedAt) ?? receivedAt
 }
 

@@ -1,6 +1,6 @@
 // Validators, and the request that asks the origin whether a stored response still holds (RFC 9110 §8.8, RFC 9111 §4.3.1).
 import { type Fields, fieldValue } from './fields.ts'
-import type { StoredMeta } from './stored-response.ts'
+import type { StoredHead } from './stored-response.ts'
 import { parseHttpDate } from './time.ts'
 
 export interface EntityTag {
@@ -46,7 +46,7 @@ export function hasValidator(fields: Fields): boolean {
  * The fields that make a request conditional on what is stored, the selected response first (RFC 9111 §4.3.1). None when
  * it has no validator. A time tells only one stored response from what is new, so that of several is not sent.
  */
-export function validationFields(stored: readonly StoredMeta[]): string[] {
+export function validationFields(stored: readonly StoredHead[]): string[] {
   const fields: string[] = []
   const tags = stored.filter((each) => entityTag(each.fields) !== undefined).map((each) => fieldValue(each.fields, 'etag'))
   if (tags.length > 0) fields.push('If-None-Match', [...new Set(tags)].join(', '))

@@ -3,7 +3,7 @@ import { type Directives, decidingDirectives, directiveSeconds, parseDirectives 
 import { endToEndFields, type Fields, fieldValue, hasCookies, hasField, onlyFields, withoutFields } from '../http/fields.ts'
 import { explicitLifetime, heuristicLifetime, initialAge, type Lifetime } from '../http/freshness.ts'
 import { parseContentRange } from '../http/ranges.ts'
-import { type CacheKey, type Freshness, type StoredMeta, selectingOf, varyNames } from '../http/stored-response.ts'
+import { type CacheKey, type Freshness, type StoredHead, selectingOf, varyNames } from '../http/stored-response.ts'
 import { formatHttpDate, type Millis } from '../http/time.ts'
 import { hasValidator } from '../http/validators.ts'
 import { isFailure, type RequestMeta } from './decide.ts'
@@ -23,7 +23,7 @@ export interface ResponseMeta {
   readonly receivedAt: Millis
 }
 
-export type Admission = { readonly store: true; readonly meta: StoredMeta } | { readonly store: false; readonly reason: Reason }
+export type Admission = { readonly store: true; readonly meta: StoredHead } | { readonly store: false; readonly reason: Reason }
 
 /** Final statuses whose caching requirements this cache knows, for must-understand (RFC 9111 §5.2.2.3, RFC 9110 §15.1). */
 const UNDERSTOOD = new Set([

@@ -1,7 +1,7 @@
 // The first question: may what I hold answer this request?
 import { directiveSeconds, parseDirectives } from '../http/cache-control.ts'
 import { cookieValue, type Fields, fieldValue } from '../http/fields.ts'
-import { currentAge, type StoredMeta } from '../http/stored-response.ts'
+import { currentAge, type StoredHead } from '../http/stored-response.ts'
 import type { Millis, Seconds } from '../http/time.ts'
 import type { Policy } from './policy.ts'
 import type { Reason } from './reasons.ts'
@@ -19,12 +19,12 @@ export type Forward = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'request'
 
 /** What the store held under the key of this request. */
 export type Lookup =
-  | { readonly stored: StoredMeta; readonly miss?: undefined }
+  | { readonly stored: StoredHead; readonly miss?: undefined }
   | { readonly stored?: undefined; readonly miss: 'uri-miss' | 'vary-miss' }
 
 interface FromStore {
   readonly reason: Reason
-  readonly stored: StoredMeta
+  readonly stored: StoredHead
   readonly age: Seconds
 }
 
@@ -84,7 +84,7 @@ export function decide(request: RequestMeta, lookup: Lookup, policy: Policy, now
 }
 
 /** After the origin has failed: is the stored response better than the failure? (RFC 5861 §4, RFC 9111 §4.2.4) */
-export function decideAfterFailure(stored: StoredMeta, now: Millis): (Decision & { action: 'serve' }) | undefined {
+export function decideAfterFailure(stored: StoredHead, now: Millis): (Decision & { action: 'serve' }) | undefined {
   const { freshness } = stored
   if (freshness.forbidsStale || freshness.validateAlways) return undefined
   const age = currentAge(stored, now)

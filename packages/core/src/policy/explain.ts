@@ -1,5 +1,5 @@
 // A decision or an admission, in sentences. Knows no rules: it spells out what the value holds.
-import type { StoredMeta } from '../http/stored-response.ts'
+import type { StoredHead } from '../http/stored-response.ts'
 import type { Admission } from './admit.ts'
 import type { Decision } from './decide.ts'
 import { REASONS, type Reason } from './reasons.ts'
@@ -14,7 +14,7 @@ export function explainDecision(decision: Decision): readonly string[] {
 }
 
 /** What makes a stored response fresh or stale at an age of `age` seconds. */
-export function explainStored(stored: StoredMeta, age: number): readonly string[] {
+export function explainStored(stored: StoredHead, age: number): readonly string[] {
   const { freshness, initialAge } = stored
   const staleFor = age - freshness.lifetime
   return [

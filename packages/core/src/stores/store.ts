@@ -1,34 +1,54 @@
-// What a store is: a bounded map from cache keys to stored responses, whose bodies stream.
+// What a store is: a bounded map from cache keys to stored responses.
 //
-// A store knows nothing of HTTP. It does not select by Vary, judge freshness or read the clock:
-// policy/ does, once, for all stores. Prove a new store with testStore() from @simple-cdn/testing.
-import type { Body, ByteRange } from '../http/body.ts'
+// A body up to the size of a slice is kept in one piece, a larger one in slices, each with its own place in eviction. So a store
+// never handles more than a slice at a time, and what is missing of a body is fetched again by the engine.
+//
+// A store knows nothing of HTTP. It does not select by Vary, judge freshness or read the clock: policy/ does, once, for all
+// stores. Prove a new store with testStore() from @simple-cdn/testing.
+import type { ByteRange } from '../http/body.ts'
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
 
 export interface Store {
   /** Appears in logs and in explanations: "memory", "disk", "memory+disk". */
   readonly name: string
 
-  /** The responses stored under a key. Empty when there are none; bodies stay closed. */
+  /** The responses stored under a key; those whose slices are on their way, too. Empty when there are none. */
   lookup(key: CacheKey): Promise<readonly StoredResponse[]>
 
   /** What `lookup` would resolve to, when that can be told without waiting; else `undefined`. A hit must not wait for a promise. */
   peek?(key: CacheKey): readonly StoredResponse[] | undefined
 
-  /** Opens a body. `undefined` when it has left since `lookup`: treat that as a miss. */
-  read(id: string, range?: ByteRange): Promise<Body | undefined>
+  /**
+   * Reads a body that is kept in one piece, or one of its slices; or a range of it, both ends included. `undefined` when it
+   * is not there (any more), or is damaged: treat that as a miss. Counts as a use.
+   */
+  read(id: string, part?: Part): Promise<Uint8Array | undefined>
+
+  /** Whether a slice is there, as far as is known without waiting. Counts as no use. */
+  has(id: string, slice: number): boolean
 
   /**
-   * Begins to store a response. Nobody sees it before `commit`; then everybody does, at once. `length` is the body's, in
-   * bytes, when it is known; `undefined` comes back when the store would not take so much.
+   * Stores a response. When this resolves, everybody sees it, whole: with its body, or, when `meta.sliceBytes` says that it is
+   * sliced, with those slices that were written before; more may follow. It replaces what was stored under the same key and
+   * selecting fields. `false`: there is no room. The store may keep `body` itself; the caller does not change it afterwards.
    */
-  write(meta: StoredMeta, length: number | undefined): Promise<StoreWriter | undefined>
+  write(meta: StoredMeta, body?: Uint8Array): Promise<boolean>
+
+  /**
+   * Stores a slice of the response that is called `id`, before or after the response itself. `false`: there is no room, or
+   * that response has left. The store may keep `bytes` itself. Slices of a response that is never written are bounded like
+   * everything else; `discard` removes them.
+   */
+  writeSlice(id: string, slice: number, bytes: Uint8Array): Promise<boolean>
 
   /** Replaces the metadata of a stored response and keeps its body (RFC 9111 §4.3.4). `false` when it has left. */
   freshen(meta: StoredMeta): Promise<boolean>
 
-  /** Removes everything stored under a key, and says how many responses that were. */
+  /** Removes everything stored under a key, with all slices, and says how many responses that were. */
   remove(key: CacheKey): Promise<number>
+
+  /** Removes one response, or the slices that were written for it so far. */
+  discard(id: string): Promise<void>
 
   /** What it holds now. */
   stats(): StoreStats
@@ -43,31 +63,35 @@ export interface Store {
 /** A stored response as a store hands it out. */
 export interface StoredResponse {
   readonly meta: StoredMeta
-  /** Length of the stored body in bytes. */
-  readonly length: number
   /** The whole body, when it lies in memory in one piece; else `undefined`. Counts as a use, like `read`. */
   open?(): Uint8Array | undefined
 }
 
-export interface StoreWriter {
-  /**
-   * Resolves when the store wants more: awaiting it is the back-pressure. `false`: the store has no room, and this
-   * write is over. The store may keep the chunk itself; the caller does not change it afterwards.
-   */
-  write(chunk: Uint8Array): Promise<boolean>
-  /** `false` when there is no room after all. Replaces what was stored under the same key and selecting fields. */
-  commit(): Promise<boolean>
-  /** Forgets everything written. What was stored before under the same key and fields stays. */
-  abort(): Promise<void>
+/** What to read of a stored response. */
+export interface Part {
+  /** Which slice, from 0; without it, the body that is kept in one piece. */
+  readonly slice?: number | undefined
+  /** Offsets within the slice or the body. Default: all of it. */
+  readonly range?: ByteRange | undefined
+  /** Gives memory to read into, of at least so many bytes; a store that has the bytes in memory may hand out those instead. */
+  readonly into?: ((bytes: number) => Uint8Array) | undefined
 }
 
 export interface StoreStats {
   readonly responses: number
-  /** Bytes counted against the bound: bodies, metadata and what each entry costs the process. */
+  /** Bytes counted against the bound: bodies, slices, metadata and what each costs. */
   readonly bytes: number
   readonly maxBytes: number
+  /** Bytes of this process's memory that it takes, for its index or for everything. */
+  readonly memoryBytes: number
+  /** Responses and slices that had to go for others. */
   readonly evicted: number
+  /** Records that were not what had been written: found by their checksum, and dropped. */
+  readonly damaged: number
 }
 
-/** A store reports what leaves on its own account, so that a later miss can be explained. */
+/**
+ * A store reports the responses that leave on its own account, so that a later miss can be explained. A slice that leaves is
+ * not reported: its response is still there.
+ */
 export type OnEvict = (meta: StoredMeta, why: 'full' | 'damaged') => void
