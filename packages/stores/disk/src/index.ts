@@ -1,0 +1,2 @@
+// The public API of @simple-cdn/store-disk.
+export { type DiskStoreOptions, diskStore } from './disk-store.ts'
