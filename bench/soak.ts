@@ -1,7 +1,7 @@
 // Many clients, slow ones and such as leave among them, for minutes; memory, bytes from the origin and every byte of every body are checked.
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,7 +48,7 @@ const cdn = spawn(
   process.execPath,
   ['--conditions=@simple-cdn/source', program, 'start', '--config', join(folder, 'cdn.config.json')],
   {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', process.env.SOAK_LOG ? openSync(process.env.SOAK_LOG, 'w') : 'ignore', 'pipe'],
   },
 )
 process.once('exit', () => {
@@ -61,7 +61,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const { url, admin } = await new Promise<{ url: string; admin: string }>((resolve, reject) => {
   let text = ''
   cdn.once('exit', () => reject(new Error(`the server ended:\n${text}`)))
-  cdn.stderr.setEncoding('utf8').on('data', (more) => {
+  cdn.stderr?.setEncoding('utf8').on('data', (more) => {
     text = (text + more).slice(-10_000)
     const line = text.split('\n').find((each) => each.includes('"admin":'))
     if (line !== undefined) resolve(JSON.parse(line))

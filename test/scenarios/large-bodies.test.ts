@@ -213,6 +213,26 @@ describe('a large body', () => {
     assert.ok(came.byteLength < LENGTH)
   })
 
+  it('is fetched from the middle on for one who wants the rest, though another fetches it from the beginning, slowly', async () => {
+    const { origin, bucket, cdn, get } = site()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let fromTheBeginning = true
+    bucket.pace = () => (fromTheBeginning ? promise : Promise.resolve())
+    const slow = await cdn.handle(requestFor('/a'))
+    const reading = (slow.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    const begun = reading.next()
+    await settled()
+    fromTheBeginning = false
+    assert.deepEqual((await get('/a', part(6 * SLICE + 5, LENGTH - 1))).bytes, bytesOf('a', 6 * SLICE + 5))
+    assert.deepEqual(ranges(origin.requests), [undefined, `bytes=${6 * SLICE}-${LENGTH - 1}`])
+    resolve()
+    const got = [new Uint8Array((await begun).value)]
+    for await (const chunk of { [Symbol.asyncIterator]: () => reading }) got.push(chunk.slice())
+    assert.deepEqual(new Uint8Array(Buffer.concat(got)), bytesOf('a'))
+    assert.equal(origin.requests.length, 2)
+    assert.equal(bucket.sent, LENGTH + 16_384, 'only what was on its way when the slice turned out to be there')
+  })
+
   it('goes on where the origin broke off, without the client noticing', async () => {
     const { origin, bucket, get } = site()
     bucket.breaksAfter = 4 * SLICE

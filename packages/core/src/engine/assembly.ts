@@ -138,7 +138,7 @@ export class Assembly {
       first,
       end,
       keep: (slice, bytes, last) => this.#keep(fill, slice, bytes, last),
-      isElsewhere: (slice) => this.#isStored && !throughout && this.#isElsewhere(slice, fill),
+      isElsewhere: (slice) => this.#isStored && !throughout && slice * sliceBytes > first && this.#isElsewhere(slice, fill),
       slowest: () => this.#slowest(fill),
       moved: () => this.#wake(),
       hold: (bytes) => memory.hold(bytes),
@@ -159,9 +159,7 @@ export class Assembly {
   missing({ first, last }: ByteRange): number | undefined {
     const { sliceBytes } = this.#options
     for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++) {
-      const at = slice * sliceBytes
-      const isThere = this.#options.store.has(this.head.id, slice) || this.#live(at, at + 1) !== undefined
-      if (!isThere && !this.#isComing(at)) return slice
+      if (!this.#isElsewhere(slice)) return slice
     }
     return undefined
   }
@@ -282,26 +280,22 @@ export class Assembly {
   }
 
   /** Whether waiting is better than asking: a fill is near, or it is the only one there will be. */
-  #isComing(at: number): boolean {
+  #isComing(at: number, than?: Fill): boolean {
     const { sliceBytes, askForPart } = this.#options
     const mayAsk = askForPart !== undefined && this.#isStored && !this.#ignoresRanges
     const far = mayAsk ? NEAR * sliceBytes : Number.POSITIVE_INFINITY
-    for (const fill of this.#fills) if (fill.isRunning && fill.at <= at && at < fill.end && at - fill.at <= far) return true
+    for (const fill of this.#fills)
+      if (fill !== than && fill.isRunning && fill.at <= at && at < fill.end && at - fill.at <= far) return true
     for (const { first, end } of this.#pending) if (first <= at && at < end && at - first <= far) return true
     return false
   }
 
+  /** Whether a slice is there, or about to come, leaving out what one of them will bring itself. */
   #isElsewhere(slice: number, than?: Fill): boolean {
     const { store, head, sliceBytes } = this.#options
     const at = slice * sliceBytes
-    if (store.has(head.id, slice)) return true
-    for (const fill of this.#fills) {
-      if (fill === than) continue
-      if (fill.piece(at, at + 1) !== undefined || (fill.isRunning && fill.first <= at && fill.at <= at && at < fill.end))
-        return true
-    }
-    for (const { first, end } of this.#pending) if (first <= at && at < end) return true
-    return false
+    if (store.has(head.id, slice) || this.#isComing(at, than)) return true
+    return [...this.#fills].some((fill) => fill !== than && fill.piece(at, at + 1) !== undefined)
   }
 
   async #keep(fill: Fill, slice: number, bytes: Uint8Array, last: boolean): Promise<boolean> {
