@@ -312,10 +312,13 @@ describe('checkConfig', () => {
 
   it('refuses `memory` beside a store, which it would have no effect on', () => {
     const store = Object.fromEntries(
-      ['lookup', 'read', 'write', 'freshen', 'remove', 'stats', 'close'].map((name) => [name, () => undefined]),
+      'lookup read has write writeSlice freshen remove discard stats close'.split(' ').map((name) => [name, () => undefined]),
     )
     assert.deepEqual(wrong({ store, memory: '1gb' }), [
       'memory: bounds the memory store, which `store` replaces; leave one of them out',
+    ])
+    assert.deepEqual(wrong({ store, disk: store }), [
+      'disk: goes below the memory store, which `store` replaces; leave one of them out',
     ])
   })
 

@@ -17,7 +17,6 @@ import {
   text,
 } from '@simple-cdn/core/config'
 import type { AdminOptions } from './admin.ts'
-import type { DiskConfig } from './disk.ts'
 import type { ListenOptions } from './listen.ts'
 import { cacheMemory, defaultMemory, machineMemory } from './memory.ts'
 
@@ -42,6 +41,14 @@ export interface ServerConfig {
   admin?: false | AdminConfig
 }
 
+/** The store on disk. */
+export interface DiskConfig {
+  /** Bound of all its files. Default: half of what is free, "10gb" at most. */
+  size?: Size
+  /** Where they lie. Default: `.simple-cdn/cache` beside the configuration. */
+  folder?: string
+}
+
 /** The listener for whoever runs this: health, explanations, figures. Never the public one. */
 export interface AdminConfig {
   /** Default: "127.0.0.1". */
@@ -52,9 +59,10 @@ export interface AdminConfig {
   token?: string
 }
 
+type CacheOptions<Origins extends OriginsConfig> = Omit<CdnConfig<Origins>, 'memory' | 'disk'>
+
 /** The configuration of the cache, with that of the server. */
-export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig>
-  extends Omit<CdnConfig<Origins>, 'memory' | 'disk'> {
+export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig> extends CacheOptions<Origins> {
   /** Bound of the whole process's memory. Default: 60 % of the machine's, or of the container's. At least "128mb". */
   memory?: Size
   /** Bound of the store on disk, in `.simple-cdn/cache` beside the configuration; `false` for none. Default: half of what is free, "10gb" at most. */

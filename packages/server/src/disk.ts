@@ -4,14 +4,8 @@ import { join } from 'node:path'
 import type { Size, Store } from '@simple-cdn/core'
 import { asSize, parseSize } from '@simple-cdn/core/config'
 import { diskStore } from '@simple-cdn/store-disk'
+import type { DiskConfig } from './config.ts'
 import type { Log } from './log.ts'
-
-export interface DiskConfig {
-  /** Bound of all its files. Default: half of what is free, 10 GB at most. */
-  size?: Size
-  /** Where they lie. Default: `.simple-cdn/cache` beside the configuration. */
-  folder?: string
-}
 
 const MB = 1024 * 1024
 const MOST_BY_DEFAULT = 10 * 1024 * MB
