@@ -1,6 +1,6 @@
-// The default store: bodies in memory, the least recently used leaving first, within a hard bound.
-import { LRUCache } from 'lru-cache'
+// The default store: bodies in memory, within a hard bound. What leaves for others, an eviction policy says.
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
+import { type Eviction, sampled } from './eviction.ts'
 import type { OnEvict, Part, Store, StoredResponse } from './store.ts'
 
 export interface MemoryStoreOptions {
@@ -10,6 +10,8 @@ export interface MemoryStoreOptions {
   maxVariants?: number
   /** Bytes of the bound that others take just now: what is on its way to clients and into the store. Default: none. */
   taken?: () => number
+  /** Who leaves when it is full; for this store alone. Default: `sampled({ sizeExponent: 1 })`. */
+  eviction?: Eviction
 }
 
 /** What an entry costs besides the characters of its strings and its body: measured at 600 to 900 bytes. */
@@ -19,100 +21,147 @@ const STRING_BYTES = 40
 
 const NONE: readonly StoredResponse[] = []
 const EMPTY = new Uint8Array(0)
+/** Instead of a unit, when it has left. */
+const GONE = -1
 
-/** A response, with its body when it is kept in one piece. */
+/** A response, or the slices that have come before it. */
+class Held {
+  readonly id: string
+  unit: number
+  bytes: number
+  readonly slices = new Map<number, Slice>()
+  /** The response as it is handed out, once it has been written. */
+  entry: Entry | undefined
+
+  constructor(id: string, unit: number, bytes: number) {
+    this.id = id
+    this.unit = unit
+    this.bytes = bytes
+  }
+}
+
+class Slice {
+  readonly of: Held
+  readonly number: number
+  readonly body: Uint8Array
+  readonly bytes: number
+  unit: number
+
+  constructor(of: Held, number: number, body: Uint8Array, unit: number) {
+    this.of = of
+    this.number = number
+    this.body = body
+    this.bytes = body.byteLength + SLICE_BYTES
+    this.unit = unit
+  }
+}
+
+/** A response with its body, when it is kept in one piece. Who was given it keeps it as it is, though it is freshened or leaves. */
 class Entry implements StoredResponse {
   readonly meta: StoredMeta
   readonly body: Uint8Array | undefined
-  readonly bytes: number
-  /** Its slices that are there. */
-  readonly slices: Set<number>
-  readonly #used: (id: string) => unknown
+  readonly held: Held
+  readonly #eviction: Eviction
 
-  constructor(meta: StoredMeta, body: Uint8Array | undefined, slices: Set<number>, used: (id: string) => unknown) {
+  constructor(meta: StoredMeta, body: Uint8Array | undefined, held: Held, eviction: Eviction) {
     this.meta = meta
     this.body = body
-    this.bytes = (body?.byteLength ?? 0) + metaBytes(meta)
-    this.slices = slices
-    this.#used = used
+    this.held = held
+    this.#eviction = eviction
   }
 
   open(): Uint8Array | undefined {
-    this.#used(this.meta.id)
+    if (this.held.unit !== GONE) this.#eviction.use(this.held.unit)
     return this.body
   }
 }
 
-/** A slice under "ID/NUMBER"; its response may come later. */
-interface Slice {
-  readonly of: string
-  readonly number: number
-  readonly body: Uint8Array
-  readonly bytes: number
-}
-
 /** @throws RangeError when `maxBytes` is too small to hold anything. */
-export function memoryStore({ maxBytes, maxVariants = 100, taken = () => 0 }: MemoryStoreOptions): Store {
+export function memoryStore(options: MemoryStoreOptions): Store {
+  const { maxBytes, maxVariants = 100, taken = () => 0, eviction = sampled({ sizeExponent: 1 }) } = options
   if (!(maxBytes >= 65_536)) throw new RangeError(`maxBytes is ${maxBytes}; a memory store needs at least 65536`)
   const byKey = new Map<CacheKey, readonly Entry[]>()
-  /** Slices whose response has not been written yet. */
-  const early = new Map<string, Set<number>>()
+  const byId = new Map<string, Held>()
+  /** By the number that the eviction policy has given them. */
+  const units: (Held | Slice | undefined)[] = []
   const listeners: OnEvict[] = []
   // A larger one would empty the store for everybody else.
   const largest = maxBytes / 2
+  let bytesHeld = 0
   let responses = 0
   let evicted = 0
 
-  const units = new LRUCache<string, Entry | Slice>({
-    maxSize: maxBytes,
-    sizeCalculation: (unit) => unit.bytes,
-    dispose(unit, _, reason) {
-      if (reason === 'set') return
-      if (reason === 'evict') evicted++
-      if (unit instanceof Entry) forget(unit, reason === 'evict')
-      else forgetSlice(unit)
-    },
-  })
-  const used = (id: string): unknown => units.get(id)
-
-  function entryOf(id: string): Entry | undefined {
-    return units.peek(id) as Entry | undefined
+  function hold(unit: Held | Slice): void {
+    units[unit.unit] = unit
+    bytesHeld += unit.bytes
   }
 
-  function slicesOf(id: string): Set<number> | undefined {
-    return entryOf(id)?.slices ?? early.get(id)
+  function letGo(unit: Held | Slice): void {
+    eviction.remove(unit.unit)
+    units[unit.unit] = undefined
+    bytesHeld -= unit.bytes
+    unit.unit = GONE
   }
 
-  function forgetSlice({ of, number }: Slice): void {
-    slicesOf(of)?.delete(number)
-    if (early.get(of)?.size === 0) early.delete(of)
+  function dropSlice(slice: Slice): void {
+    slice.of.slices.delete(slice.number)
+    letGo(slice)
   }
 
-  /** Takes a response that has left out of the index, and its slices with it. */
-  function forget({ meta, slices }: Entry, report: boolean): void {
+  function drop(held: Held): void {
+    for (const slice of held.slices.values()) letGo(slice)
+    held.slices.clear()
+    letGo(held)
+    byId.delete(held.id)
+    if (held.entry === undefined) return
     responses--
-    const siblings = byKey.get(meta.key)?.filter((other) => other.meta.id !== meta.id) ?? []
-    if (siblings.length === 0) byKey.delete(meta.key)
-    else byKey.set(meta.key, siblings)
-    for (const slice of [...slices]) units.delete(sliceName(meta.id, slice))
-    if (report) for (const listener of listeners) listener(meta, 'full')
-  }
-
-  function link(entry: Entry): void {
-    const variant = JSON.stringify(entry.meta.selecting)
-    const before = byKey.get(entry.meta.key) ?? []
-    const replaced = before.filter((other) => JSON.stringify(other.meta.selecting) === variant)
-    const surplus = before.length - replaced.length + 1 - maxVariants
-    const leaving = surplus > 0 ? before.filter((other) => !replaced.includes(other)).slice(0, surplus) : []
-    for (const other of [...replaced, ...leaving]) units.delete(other.meta.id)
-    byKey.set(entry.meta.key, [...(byKey.get(entry.meta.key) ?? []), entry])
+    const { key } = held.entry.meta
+    const siblings = byKey.get(key)?.filter((other) => other.held !== held) ?? []
+    if (siblings.length === 0) byKey.delete(key)
+    else byKey.set(key, siblings)
   }
 
   /** Evicts until `bytes` more fit beside everything that is there. */
   function makeRoom(bytes: number): boolean {
     const bound = maxBytes - taken()
-    while (units.calculatedSize + bytes > bound && units.size > 0) units.pop()
-    return units.calculatedSize + bytes <= bound
+    while (bytesHeld + bytes > bound) {
+      const next = eviction.next()
+      const unit = next === undefined ? undefined : units[next]
+      if (unit === undefined) return false
+      evicted += 1
+      if (unit instanceof Slice) {
+        dropSlice(unit)
+        continue
+      }
+      evicted += unit.slices.size
+      drop(unit)
+      if (unit.entry !== undefined) for (const listener of listeners) listener(unit.entry.meta, 'full')
+    }
+    return true
+  }
+
+  /** Takes out what a response under this key and with these selecting fields replaces, and what is too many. */
+  function replace(key: CacheKey, variant: string): void {
+    const before = byKey.get(key) ?? []
+    const replaced = before.filter((other) => JSON.stringify(other.meta.selecting) === variant)
+    const surplus = before.length - replaced.length + 1 - maxVariants
+    const leaving = surplus > 0 ? before.filter((other) => !replaced.includes(other)).slice(0, surplus) : []
+    for (const { held } of [...replaced, ...leaving]) drop(held)
+  }
+
+  /** Takes in a slice that there is room for. */
+  function holdSlice(of: Held, number: number, body: Uint8Array): void {
+    const slice = new Slice(of, number, body, eviction.addSlice(body.byteLength + SLICE_BYTES, of.unit))
+    of.slices.set(number, slice)
+    hold(slice)
+  }
+
+  function use(id: string, number: number | undefined, offset: number): Uint8Array | undefined {
+    const held = byId.get(id)
+    if (number === undefined) return held?.entry?.open()
+    const slice = held?.slices.get(number)
+    if (slice !== undefined) eviction.useSlice(slice.unit, offset)
+    return slice?.body
   }
 
   return {
@@ -124,78 +173,83 @@ export function memoryStore({ maxBytes, maxVariants = 100, taken = () => 0 }: Me
       return byKey.get(key) ?? NONE
     },
     async read(id, { slice, range }: Part = {}) {
-      const body = units.get(slice === undefined ? id : sliceName(id, slice))?.body
-      if (slice !== undefined) used(id)
+      const body = use(id, slice, range?.first ?? 0)
       return body === undefined || range === undefined ? body : body.subarray(range.first, range.last + 1)
     },
     has(id, slice) {
-      return slicesOf(id)?.has(slice) === true
+      return byId.get(id)?.slices.has(slice) === true
     },
     async write(meta, body) {
-      const entry = new Entry(
-        meta,
-        meta.sliceBytes === undefined ? (body ?? EMPTY) : undefined,
-        early.get(meta.id) ?? new Set(),
-        used,
-      )
-      if (entry.bytes > largest || !makeRoom(entry.bytes)) return false
-      early.delete(meta.id)
-      link(entry)
-      units.set(meta.id, entry)
+      const whole = meta.sliceBytes === undefined ? (body ?? EMPTY) : undefined
+      const bytes = (whole?.byteLength ?? 0) + metaBytes(meta)
+      if (bytes > largest || !makeRoom(bytes)) return false
+      const variant = JSON.stringify(meta.selecting)
+      const early = byId.get(meta.id)
+      const slices = early === undefined ? [] : [...early.slices.values()]
+      if (early !== undefined) drop(early)
+      replace(meta.key, variant)
+      const held = new Held(meta.id, eviction.add(bytes, meta.key + variant), bytes)
+      held.entry = new Entry(meta, whole, held, eviction)
+      hold(held)
+      byId.set(meta.id, held)
+      byKey.set(meta.key, [...(byKey.get(meta.key) ?? []), held.entry])
       responses++
+      for (const { number, body } of slices) holdSlice(held, number, body)
       return true
     },
     async writeSlice(id, slice, bytes) {
-      const unit: Slice = { of: id, number: slice, body: bytes, bytes: bytes.byteLength + SLICE_BYTES }
-      if (unit.bytes > largest || !makeRoom(unit.bytes)) return false
-      let slices = slicesOf(id)
-      if (slices === undefined) {
-        slices = new Set()
-        early.set(id, slices)
+      const size = bytes.byteLength + SLICE_BYTES
+      if (size > largest || !makeRoom(size + ENTRY_BYTES)) return false
+      let held = byId.get(id)
+      if (held === undefined) {
+        held = new Held(id, eviction.add(ENTRY_BYTES, id), ENTRY_BYTES)
+        hold(held)
+        byId.set(id, held)
       }
-      used(id)
-      slices.add(slice)
-      units.set(sliceName(id, slice), unit)
+      const before = held.slices.get(slice)
+      if (before !== undefined) dropSlice(before)
+      holdSlice(held, slice, bytes)
       return true
     },
     async freshen(meta) {
-      const entry = entryOf(meta.id)
-      if (entry === undefined) return false
-      const { length, sliceBytes } = entry.meta
-      const fresher = new Entry({ ...meta, length, sliceBytes }, entry.body, entry.slices, used)
+      const held = byId.get(meta.id)
+      const before = held?.entry
+      if (held === undefined || before === undefined) return false
+      const { length, sliceBytes } = before.meta
+      const entry = new Entry({ ...meta, length, sliceBytes }, before.body, held, eviction)
+      held.entry = entry
+      bytesHeld -= held.bytes
+      held.bytes = (before.body?.byteLength ?? 0) + metaBytes(entry.meta)
+      bytesHeld += held.bytes
       byKey.set(
         meta.key,
-        (byKey.get(meta.key) ?? []).map((other) => (other === entry ? fresher : other)),
+        (byKey.get(meta.key) ?? []).map((other) => (other === before ? entry : other)),
       )
-      units.set(meta.id, fresher)
-      return makeRoom(0)
+      makeRoom(0)
+      return held.unit !== GONE
     },
     async remove(key) {
       const leaving = byKey.get(key) ?? []
-      for (const entry of leaving) units.delete(entry.meta.id)
+      for (const { held } of leaving) drop(held)
       return leaving.length
     },
     async discard(id) {
-      for (const slice of [...(early.get(id) ?? [])]) units.delete(sliceName(id, slice))
-      units.delete(id)
+      const held = byId.get(id)
+      if (held !== undefined) drop(held)
+    },
+    touch(id, slice) {
+      use(id, slice, 0)
     },
     stats() {
-      const bytes = units.calculatedSize
-      return { responses, bytes, maxBytes, memoryBytes: bytes, evicted, damaged: 0 }
+      return { responses, bytes: bytesHeld, maxBytes, memoryBytes: bytesHeld, evicted, damaged: 0 }
     },
     reportEvictions(listener) {
       listeners.push(listener)
     },
     async close() {
-      units.clear()
-      byKey.clear()
-      early.clear()
+      for (const held of [...byId.values()]) drop(held)
     },
   }
-}
-
-function sliceName(id: string, slice: number): string {
-  return `${id}/${slice}`
 }
 
 function metaBytes(meta: StoredMeta): number {

@@ -27,6 +27,9 @@ export interface Store {
   /** Whether a slice is there, as far as is known without waiting. Counts as no use. */
   has(id: string, slice: number): boolean
 
+  /** Counts a use of a response, or of a slice of it, that another store in front of this one has answered. */
+  touch?(id: string, slice?: number): void
+
   /**
    * Stores a response. When this resolves, everybody sees it, whole: with its body, or, when `meta.sliceBytes` says that it is
    * sliced, with those slices that were written before; more may follow. It replaces what was stored under the same key and
