@@ -20,6 +20,9 @@ export interface Round {
   readonly recoveryMs: number
 }
 
+/** What a child has told before its time begins to run. */
+const LEAST_LINES = 60
+
 /**
  * With room for everything, nothing acknowledged may be lost. `from` is the first number of the ids to write, as the folder has those of
  * earlier rounds.
@@ -35,7 +38,8 @@ export async function killRound(
     output += text
   })
   const ended = once(child, 'close')
-  while (!output.includes('open')) await Promise.race([once(child.stdout, 'data'), ended])
+  // However busy the machine is: it has to be in the middle of its work.
+  while (output.split('\n').length < LEAST_LINES) await Promise.race([once(child.stdout, 'data'), ended])
   await sleep(afterMs)
   child.kill('SIGKILL')
   await ended
