@@ -1,8 +1,12 @@
 // The demo as a person would try it: `npm start`, then the commands of the page "Try the cache" in another terminal.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { DEMONSTRATIONS } from './site/demonstrations.ts'
 import { type Demo, missing, type Scene, startDemo } from './transcript.ts'
@@ -60,81 +64,86 @@ function headsOf({ typed }: Scene): string[] {
   )
 }
 
-describe('the demo', { skip: missing() ?? false }, () => {
-  let demo: Demo
-  before(async () => {
-    demo = await startDemo()
-  })
-  after(() => demo.end())
+const bin = join(import.meta.dirname, '../../packages/server/src/bin.ts')
+const start = join(import.meta.dirname, 'start.ts')
 
-  it('has something expected of each demonstration', () => {
-    assert.deepEqual(
-      Object.keys(EXPECTED),
-      DEMONSTRATIONS.map(({ path }) => path),
-    )
-  })
+/** Runs a program to its end. */
+async function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string) {
+  const child = spawn(file, args, { env: { ...process.env, ...env }, cwd, timeout: 30_000, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { stdout, stderr, code }
+}
 
-  for (const demonstration of DEMONSTRATIONS) {
-    it(`shows what it promises: ${demonstration.title}`, async () => {
-      const scene = await demo.play(demonstration)
-      const { heads = [], shown = [] } = EXPECTED[demonstration.path] ?? {}
-      const came = headsOf(scene)
-      // Of those who ask at the same moment any may be the first to be answered.
-      if (demonstration.path === '/slow') came.sort((a, b) => Number(a.includes('collapsed')) - Number(b.includes('collapsed')))
-      assert.equal(came.length, heads.length, scene.typed)
-      for (const [at, head] of heads.entries()) assert.match(came[at] ?? '', head)
-      for (const line of shown) assert.match(scene.shown, line)
+const node = (args: readonly string[], env?: NodeJS.ProcessEnv, cwd?: string) =>
+  run(process.execPath, ['--conditions=@simple-cdn/source', ...args], env, cwd)
+
+describe('the demo', { skip: missing() ?? false, concurrency: true }, () => {
+  describe('in two terminals', { concurrency: false }, () => {
+    let demo: Demo
+    before(async () => {
+      demo = await startDemo()
     })
-  }
+    after(() => demo.end())
 
-  it('answers 503 while the origin fails and nothing is stored', async () => {
-    const curl = ['curl -s -X POST {base}/demo/break', 'curl -sI {base}/episodes/day-old', 'curl -s -X POST {base}/demo/mend']
-    const scene = await demo.play({ curl })
-    assert.match(headsOf(scene)[0] ?? '', /^503 fwd=uri-miss; fwd-status=503; /)
-    assert.match(scene.shown, /^ERROR +503 +HEAD \/episodes\/day-old /m)
-  })
+    for (const demonstration of DEMONSTRATIONS) {
+      it(`shows what it promises: ${demonstration.title}`, async () => {
+        const expected = EXPECTED[demonstration.path]
+        assert.ok(expected, `write into EXPECTED what ${demonstration.path} shows`)
+        const scene = await demo.play(demonstration)
+        const heads = headsOf(scene)
+        // Of those who ask at the same moment any may be the first to be answered.
+        if (demonstration.path === '/slow')
+          heads.sort((a, b) => Number(a.includes('collapsed')) - Number(b.includes('collapsed')))
+        assert.equal(heads.length, expected.heads.length, scene.typed)
+        for (const [at, head] of expected.heads.entries()) assert.match(heads[at] ?? '', head)
+        for (const line of expected.shown) assert.match(scene.shown, line)
+      })
+    }
 
-  it('is found by `simple-cdn explain`, which says what would be done and why', () => {
-    const bin = join(import.meta.dirname, '../../packages/server/src/bin.ts')
-    const args = ['--conditions=@simple-cdn/source', bin, 'explain', `${demo.base}/feed.xml`]
-    const { stdout } = spawnSync(process.execPath, args, { cwd: demo.folder, encoding: 'utf8' })
-    assert.match(stdout, /serve: the stored response is fresh\nlifetime 60s/)
-  })
-
-  for (const [asked, sentence] of [
-    ['8o8o', /^"8o8o" is no port\. PORT=9000 npm start\n$/],
-    ['taken', /^Name one that is free\. PORT=9000 npm start\n$/],
-  ] as const) {
-    it(`says so and ends when it cannot have the port that is asked for: ${asked}`, () => {
-      const PORT = asked === 'taken' ? new URL(demo.base).port : asked
-      const { status, stderr, stdout } = spawnSync(
-        process.execPath,
-        ['--conditions=@simple-cdn/source', join(import.meta.dirname, 'start.ts')],
-        { env: { ...process.env, PORT, DEMO_FOLDER: demo.folder }, encoding: 'utf8', timeout: 10_000 },
-      )
-      assert.equal(status, 1)
-      assert.match(stderr, sentence)
-      if (asked === 'taken') assert.equal(stdout, `Port ${PORT} is taken.\n`)
+    it('answers 503 while the origin fails and nothing is stored', async () => {
+      const curl = ['curl -s -X POST {base}/demo/break', 'curl -sI {base}/episodes/day-old', 'curl -s -X POST {base}/demo/mend']
+      const scene = await demo.play({ curl })
+      assert.match(headsOf(scene)[0] ?? '', /^503 fwd=uri-miss; fwd-status=503; /)
+      assert.match(scene.shown, /^ERROR +503 +HEAD \/episodes\/day-old /m)
     })
-  }
 
-  it('ends well when its reader has gone', async () => {
-    const reader = spawn(
-      'sh',
-      ['-c', `"$0" --conditions=@simple-cdn/source "$1" | (sleep 0)`, process.execPath, join(import.meta.dirname, 'start.ts')],
-      { env: { ...process.env, PORT: '0', DEMO_FOLDER: demo.folder }, stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 },
-    )
-    let complaint = ''
-    reader.stderr.setEncoding('utf8').on('data', (text) => {
-      complaint += text
+    it('is found by `simple-cdn explain`, which says what would be done and why', async () => {
+      const { stdout } = await node([bin, 'explain', `${demo.base}/feed.xml`], {}, demo.folder)
+      assert.match(stdout, /serve: the stored response is fresh\nlifetime 60s/)
     })
-    await once(reader, 'close')
-    assert.equal(complaint, '')
+
+    it('stops when it is told to', async () => {
+      demo.process.kill('SIGTERM')
+      const [code] = await once(demo.process, 'exit')
+      assert.equal(code, 0)
+    })
   })
 
-  it('stops when it is told to', async () => {
-    demo.process.kill('SIGTERM')
-    const [code] = await once(demo.process, 'exit')
-    assert.equal(code, 0)
+  describe('at its start', { concurrency: true }, () => {
+    let DEMO_FOLDER = ''
+    before(async () => {
+      DEMO_FOLDER = await mkdtemp(join(tmpdir(), 'simple-cdn-demo-'))
+    })
+    after(() => rm(DEMO_FOLDER, { recursive: true }))
+
+    it('says that it cannot have the port that is asked for', async () => {
+      const other = createServer().listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      const { port } = other.address() as AddressInfo
+      const { code, stdout, stderr } = await node([start], { PORT: `${port}`, DEMO_FOLDER })
+      other.close()
+      assert.deepEqual([code, stdout, stderr], [1, `Port ${port} is taken.\n`, 'Name a port that is free: PORT=9000 npm start\n'])
+    })
+
+    it('says what is no port', async () => {
+      const { code, stderr } = await node([start], { PORT: '8o8o', DEMO_FOLDER })
+      assert.deepEqual([code, stderr], [1, '"8o8o" is no port. Name a port that is free: PORT=9000 npm start\n'])
+    })
+
+    it('ends well when its reader has gone', async () => {
+      const line = '{ "$0" --conditions=@simple-cdn/source "$1"; echo "ended with $?" >&2; } | true'
+      const { stderr } = await run('sh', ['-c', line, process.execPath, start], { PORT: '0', DEMO_FOLDER })
+      assert.equal(stderr, 'ended with 0\n')
+    })
   })
 })

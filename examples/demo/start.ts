@@ -26,7 +26,7 @@ const { default: config } = (await import('./cdn.config.ts')) as { default: CdnC
 const folder = process.env.DEMO_FOLDER ?? import.meta.dirname
 
 const asked = process.env.PORT || undefined
-if (asked !== undefined && !(/^\d{1,5}$/.test(asked) && Number(asked) < 65_536)) await giveUp(`"${asked}" is no port.`)
+if (asked !== undefined && !(/^\d{1,5}$/.test(asked) && Number(asked) < 65_536)) await giveUp(`"${asked}" is no port. `)
 const server = await listening(asked === undefined ? FIRST_PORT : Number(asked))
 say(welcome(server, paint))
 
@@ -53,12 +53,12 @@ async function listening(first: number): Promise<RunningServer> {
       say(`Port ${port} is taken.`)
     }
   }
-  return giveUp('Name one that is free.')
+  return giveUp()
 }
 
-async function giveUp(why: string): Promise<never> {
+async function giveUp(why = ''): Promise<never> {
   await origin.close()
-  process.stderr.write(`${why} PORT=9000 npm start\n`)
+  process.stderr.write(`${why}Name a port that is free: PORT=9000 npm start\n`)
   process.exit(1)
 }
 
