@@ -1,8 +1,4 @@
 // `npm start`: the demo's origin, simple-cdn before it, and a line for each request as it happens.
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type ProgramConfig, type RunningServer, startServer } from 'simple-cdn'
 import { startDemoOrigin } from './origin.ts'
 import { type Paint, painter, show } from './show.ts'
@@ -18,62 +14,54 @@ function trouble(facts: object, message: string): void {
   process.stderr.write(`${message} ${JSON.stringify(facts)}\n`)
 }
 
-const paint = painter(process.stdout.isTTY && process.env.NO_COLOR === undefined)
+const paint = painter(process.stdout.isTTY && !process.env.NO_COLOR)
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const display = show(paint, say)
 
 const origin = await startDemoOrigin({ onAnswer: display.originAnswered })
 process.env.DEMO_ORIGIN = origin.url
 const { default: config } = (await import('./cdn.config.ts')) as unknown as { default: ProgramConfig }
-const folder = await mkdtemp(join(tmpdir(), 'simple-cdn-demo-'))
-const token = randomBytes(24).toString('base64url')
+/** `simple-cdn explain` looks for the server beside its configuration; who starts a second demo on purpose names another folder. */
+const folder = process.env.DEMO_FOLDER ?? import.meta.dirname
 
-const server = await listening(process.env.PORT).catch(async (error: NodeJS.ErrnoException) => {
-  await cleanUp()
-  if (error.code !== 'EADDRINUSE') throw error
-  process.stderr.write(`Every port from ${FIRST_PORT} on is taken. Name another: PORT=9000 npm start\n`)
-  process.exit(1)
-})
+const asked = process.env.PORT || undefined
+if (asked !== undefined && !(/^\d{1,5}$/.test(asked) && Number(asked) < 65_536)) await giveUp(`"${asked}" is no port. `)
+const server = await listening(asked === undefined ? FIRST_PORT : Number(asked))
 say(welcome(server, paint))
 
 let stopping = false
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (stopping) process.exit(1)
-    stopping = true
-    say('\nStopping: what is under way is finished first. Again to stop at once.')
-    void server.close().then(cleanUp)
-  })
+function stop(): void {
+  if (stopping) process.exit(1)
+  stopping = true
+  say('\nStopping: what is under way is finished first. Again to stop at once.')
+  void server.close().then(origin.close)
 }
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+// Nobody reads on, as after `npm start | head`: there is nothing left to show requests to.
+process.stdout.on('error', () => stopping || stop())
 
-async function cleanUp(): Promise<void> {
-  await origin.close()
-  await rm(folder, { recursive: true, force: true })
-}
-
-/** On the port that was asked for, or on the first that is free. */
-async function listening(asked: string | undefined): Promise<RunningServer> {
-  const ports = asked === undefined ? Array.from({ length: PORTS }, (_, at) => FIRST_PORT + at) : [Number(asked)]
-  for (const port of ports) {
+/** On `first`; unless that one was asked for, on the next that is free. */
+async function listening(first: number): Promise<RunningServer> {
+  const last = asked === undefined ? first + PORTS - 1 : first
+  for (let port = first; port <= last; port++) {
     try {
-      return await startServer({
-        config: { ...config, log: [display.sink] },
-        host: '127.0.0.1',
-        port,
-        admin: { token },
-        grace: '5s',
-        folder,
-        log,
-      })
+      const options = { config: { ...config, log: [display.sink] }, host: '127.0.0.1', port, grace: '5s', folder, log } as const
+      return await startServer(options)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || port === ports.at(-1)) throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      say(`Port ${port} is taken.`)
     }
   }
-  throw new Error('there is no port to try')
+  return giveUp()
 }
 
-function welcome({ url, adminUrl }: RunningServer, { bold, dim }: Paint): string {
-  const at = url.replace('127.0.0.1', 'localhost')
+async function giveUp(why = ''): Promise<never> {
+  await origin.close()
+  process.stderr.write(`${why}Name a port that is free: PORT=9000 npm start\n`)
+  process.exit(1)
+}
+
+function welcome({ url: at }: RunningServer, { bold, dim }: Paint): string {
   const tries = DEMONSTRATIONS.slice(0, 7).flatMap(({ title, curl }) => [
     `  ${title}`,
     ...curl.map((line) => dim(`    ${line.replaceAll('{base}', at)}`)),
@@ -87,8 +75,7 @@ function welcome({ url, adminUrl }: RunningServer, { bold, dim }: Paint): string
     ...tries,
     '',
     '  Ask why: what it would do with a request, and what makes it so',
-    dim(`    CDN_ADMIN_URL=${adminUrl} CDN_ADMIN_TOKEN=${token} \\`),
-    dim(`      node run.mjs explain ${at}/feed.xml`),
+    dim(`    npm run explain -- -c examples/demo/cdn.config.ts ${at}/feed.xml`),
     '',
     dim('Ctrl-C stops it. Each request, as it happens:'),
     '',

@@ -41,9 +41,11 @@ export const DEMONSTRATIONS: readonly Demonstration[] = [
   {
     path: '/audio/day-old.wav',
     title: 'Ranges',
-    shows: 'A recording of 20 MB. Whoever asks for a part of it gets 206 and that part, cut by the cache from what it holds.',
+    shows:
+      'A recording of 20 MB. The cache fetches the slices of it that somebody wants, and cuts any part out of those it holds.',
     curl: [
       'curl -s -r 0-999 -D - -o part {base}/audio/day-old.wav',
+      'curl -s -r 1000-1999 -D - -o part {base}/audio/day-old.wav',
       'curl -s -r 9000000-9000999 -D - -o part {base}/audio/day-old.wav',
     ],
   },

@@ -80,11 +80,16 @@ ${
   shows === undefined
     ? ''
     : html`<dt>Shows</dt><dd>${shows.shows}</dd>
-<dt>Try</dt><dd class="stack">${shows.curl.map((line) => html`<code class="line">${line.replaceAll('{base}', base)}</code>`)}</dd>`
+<dt>Try</dt><dd class="stack">${shows.curl.map((line) => command(line, base))}</dd>`
 }
 </dl>
 <p><button type="button" data-ask="${path}">Ask again</button> <output>A page from the cache keeps its time and its batch.</output></p>
 </footer>`
+}
+
+function command(line: string, base: string): Markup {
+  const words = line.replaceAll('{base}', base).split(' ')
+  return html`<code class="line">${words.map((word, at) => html`${at === 0 ? '' : ' '}<span>${word}</span>`)}</code>`
 }
 
 export function home({ name }: Visit): Page {
@@ -158,7 +163,7 @@ export function tryPage({ base }: Visit): Page {
       ({ path, title, shows, curl }) => html`<li id="${path.replaceAll(/\W+/g, '-').replace(/^-/, '') || 'home'}">
 <h2>${title}</h2>
 <p>${shows}</p>
-<p class="stack">${curl.map((line) => html`<code class="line">${line.replaceAll('{base}', base)}</code>`)}</p>
+<p class="stack">${curl.map((line) => command(line, base))}</p>
 <p><button type="button" data-ask="${path}">Ask</button> <a href="${path}">open</a> <output></output></p>
 </li>
 `,
