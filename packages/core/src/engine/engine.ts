@@ -97,7 +97,7 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
   'no-lifetime',
 ])
 /** Reasons that lie in the request: they say nothing about the next. */
-const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified'])
+const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'unsafe-method'])
 const MISS = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
 const OF_A_PART: ReadonlySet<string> = new Set(['content-length', 'content-range'])
 const NEVER_FRESH: Freshness = {
@@ -108,6 +108,7 @@ const NEVER_FRESH: Freshness = {
   validateAlways: true,
   forbidsStale: true,
 }
+const RANGE: ReadonlySet<string> = new Set(['range'])
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 /** What concerns the one who asks, not what is stored for everybody. */
 const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cookie'])
@@ -246,7 +247,7 @@ export class Engine implements Handler {
     known: readonly StoredResponse[],
   ): CdnResponse | Promise<CdnResponse> {
     const { request } = exchange
-    const found = selected(known, request.fields, route)
+    const found = selected(known, request, route)
     const lookup: Lookup<StoredMeta> =
       found === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: found.meta }
     const decision = decide(request, lookup, route.policy, exchange.at)
@@ -365,13 +366,13 @@ export class Engine implements Handler {
     return assembly
   }
 
-  /** A stored response by its metadata alone, after a validation or a failure of the origin. */
+  /** A stored response by its metadata alone, after a validation or a failure of the origin. Only its body is looked up. */
   async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredHead, extra: readonly string[] = []): Promise<CdnResponse> {
     const known = await this.#lookedUp(meta.key)
     const found = known.find((response) => response.meta.id === meta.id)
     if (found === undefined) return this.#forward({ exchange, route, star, decision: MISS })
-    const current = extra.length === 0 ? found.meta : { ...found.meta, fields: [...found.meta.fields, ...extra] }
-    const again: StoredResponse = { meta: current, open: () => found.open?.() }
+    const fields = extra.length === 0 ? meta.fields : [...meta.fields, ...extra]
+    const again: StoredResponse = { meta: { ...found.meta, ...meta, fields }, open: () => found.open?.() }
     return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now()))
   }
 
@@ -686,12 +687,16 @@ export class Engine implements Handler {
     const response = { status: stored.status, fields: merged, requestedAt, receivedAt }
     const admission = admit(key, answered, response, route.policy, () => stored.id)
     const { length, sliceBytes } = stored
+    // What may no longer be kept still answers this client, with what the origin says of it now. For others, it is as it was,
+    // and never fresh again.
     const meta: StoredMeta = admission.store
       ? { ...admission.meta, selecting: stored.selecting, length, sliceBytes }
-      : // It may no longer be kept, but this validation still holds for this answer, and what it says is for this client.
-        { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
-    if (this.#invalidations.isCurrent(key, begun))
-      exchange.stored = await this.#store.freshen(meta).catch(() => this.#storeFailed(false))
+      : { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
+    const kept = admission.store ? meta : { ...stored, freshness: NEVER_FRESH }
+    const updated =
+      this.#invalidations.isCurrent(key, begun) && (await this.#store.freshen(kept).catch(() => this.#storeFailed(false)))
+    if (admission.store) exchange.stored = updated
+    else exchange.notStored = admission.reason
     const cookies: string[] = []
     for (let at = 0; at < update.length; at += 2)
       if (update[at]?.toLowerCase() === 'set-cookie') cookies.push('Set-Cookie', update[at + 1] as string)
@@ -799,7 +804,7 @@ export class Engine implements Handler {
       }
     const key = cacheKey(request.scheme, authority, target, route.policy.query)
     const known = await this.#lookedUp(key)
-    const stored = selected(known, request.fields, route)
+    const stored = selected(known, request, route)
     const now = this.#clock.now()
     const decision = decide(
       request,
@@ -859,13 +864,18 @@ export class Engine implements Handler {
   }
 }
 
-function selected(known: readonly StoredResponse[], fields: Fields, { policy }: OriginRoute): StoredResponse | undefined {
+function selected(
+  known: readonly StoredResponse[],
+  { method, fields }: Pick<CdnRequest, 'method' | 'fields'>,
+  { policy }: OriginRoute,
+): StoredResponse | undefined {
   if (known.length === 0) return undefined
   const [only] = known
   if (known.length === 1 && only?.meta.selecting.length === 0) return only
   const meta = selectStored(
     known.map((response) => response.meta),
-    fields,
+    // Only GET has ranges: no HEAD is answered with what a part was stored as (RFC 9110 §14.2).
+    method === 'HEAD' ? withoutFields(fields, RANGE) : fields,
     policy.normalise,
   )
   return meta === undefined ? undefined : known.find((response) => response.meta === meta)
