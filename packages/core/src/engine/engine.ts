@@ -97,7 +97,7 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
   'no-lifetime',
 ])
 /** Reasons that lie in the request: they say nothing about the next. */
-const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified'])
+const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'unsafe-method'])
 const MISS = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
 const OF_A_PART: ReadonlySet<string> = new Set(['content-length', 'content-range'])
 const NEVER_FRESH: Freshness = {
