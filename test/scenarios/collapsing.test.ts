@@ -103,6 +103,15 @@ describe('collapsing', () => {
     await Promise.all(all)
   })
 
+  it('happens after a request that changed something, whose own answer is for nobody else', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'one' })
+    await get('/')
+    await get('/', { method: 'POST' })
+    await Promise.all(Array.from({ length: 10 }, () => get('/')))
+    assert.equal(origin.requests.length, 3)
+  })
+
   it('sends each on its own way when the first answer turns out not to be for all', async () => {
     const { origin, get } = site()
     const { opened, open } = gate()

@@ -167,9 +167,10 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
       const { done, value } = await iterator.next()
       if (done === true || response.closed) break
       // Until it is out, these bytes must stay as they are.
-      const out = new Promise((resolve) => response.write(value, resolve))
+      const out = new Promise<unknown>((resolve) => response.write(value, resolve))
       bytes += value.byteLength
-      await Promise.race([closed, out])
+      // A connection that is gone refuses at once. A body that is always ready would leave it no time to say that it is gone.
+      if ((await Promise.race([closed, out])) instanceof Error) await closed
     }
     response.end()
   } catch (error) {

@@ -272,6 +272,20 @@ describe('a client that goes', { timeout: 20_000 }, () => {
     assert.ok(entry !== undefined && entry.bytes > 0 && entry.bytes < size, String(entry?.bytes))
   })
 
+  it('leaves the program alone, also in the middle of a body without an end that is always ready', async (t) => {
+    const endless = async function* () {
+      for (;;) yield new Uint8Array(64 * 1024)
+    }
+    const { port, server, logged } = await before(t, async () => ({ status: 200, fields: [], body: endless() }))
+    const client = await rawClient(port, GET)
+    await client.until((received) => received.length > 0)
+    client.socket.pause()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    server.closeAllConnections()
+    const [entry] = await logged(1)
+    assert.equal(entry?.complete, false)
+  })
+
   it('in the middle of an upload, never makes it whole for the origin', async (t) => {
     for (const frame of ['Content-Length: 10', 'Transfer-Encoding: chunked']) {
       let body = (): string => ''
