@@ -44,6 +44,11 @@ export function table(rows: readonly Row[], bases: Readonly<Record<string, Row>>
       `${Math.round(100 * median(row.rounds.map(({ cpuMicros, wallMicros }) => cpuMicros / wallMicros)))} %`,
     ]),
   ]
+  return markdown(cells)
+}
+
+/** Rows of cells, the first being the headings, as a Markdown table. */
+export function markdown(cells: readonly (readonly string[])[]): string {
   const widths = (cells[0] as string[]).map((_, column) => Math.max(...cells.map((row) => (row[column] as string).length)))
   const lines = cells.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] as number)).join(' | ')} |`)
   lines.splice(1, 0, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`)
