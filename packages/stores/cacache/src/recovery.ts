@@ -24,11 +24,10 @@ export async function recover(folder: string): Promise<Listed[]> {
   for (const key of unreadable) await cacache.rm.entry(folder, key, { removeFully: true })
   await rm(join(folder, 'tmp'), { recursive: true, force: true })
   const contents = new Set(found.map(({ listed }) => Buffer.from(listed.digest, 'base64').toString('hex')))
-  await sweep(join(folder, CONTENT), contents)
   const buckets = new Set(
     found.map(({ listed: { id, slice } }) => createHash('sha256').update(entryKey(id, slice)).digest('hex')),
   )
-  await sweep(join(folder, INDEX), buckets)
+  await Promise.all([sweep(join(folder, CONTENT), contents), sweep(join(folder, INDEX), buckets)])
   return found.sort((a, b) => a.at - b.at).map(({ listed }) => listed)
 }
 
@@ -40,17 +39,24 @@ function foreign(folder: string, { key }: CacacheEntry): Error {
 async function sweep(root: string, known: ReadonlySet<string>): Promise<void> {
   await Promise.all(
     (await namesIn(root)).map(async (above) => {
+      let isEmpty = true
       for (const below of await namesIn(join(root, above))) {
         const path = join(root, above, below)
-        for (const name of await namesIn(path)) if (!known.has(above + below + name)) await rm(join(path, name), { force: true })
-        await removeIfEmpty(path)
+        const [kept, unknown] = partition(await namesIn(path), (name) => known.has(above + below + name))
+        for (const name of unknown) await rm(join(path, name), { force: true })
+        if (kept.length === 0) await removeEmpty(path)
+        else isEmpty = false
       }
-      await removeIfEmpty(join(root, above))
+      if (isEmpty) await removeEmpty(join(root, above))
     }),
   )
 }
 
-async function removeIfEmpty(path: string): Promise<void> {
+function partition(names: readonly string[], isKept: (name: string) => boolean): [kept: string[], others: string[]] {
+  return [names.filter(isKept), names.filter((name) => !isKept(name))]
+}
+
+async function removeEmpty(path: string): Promise<void> {
   await rmdir(path).catch(() => {})
 }
 
