@@ -1,6 +1,7 @@
 // A store in cacache's format: an index in memory, the bound, and what leaves when room is short; files.ts does the rest.
 import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { CacheKey, OnEvict, Part, Store, StoredMeta, StoredResponse } from '@simple-cdn/core'
 import { LRUCache } from 'lru-cache'
 import { cacache } from './calls.ts'
@@ -29,8 +30,11 @@ export interface CacacheStoreOptions {
 const FIXED_BYTES = 64 * 1024
 
 /** What an entry costs in memory, besides the characters of its strings: measured by test/measure.ts. */
-const ENTRY_MEMORY = 900
+const ENTRY_MEMORY = 640
 const FOLDERS_MEMORY = 2 * 65_536 * 4
+
+/** Folders that are open in this process. */
+const open = new Set<string>()
 
 const NONE: readonly StoredResponse[] = []
 const EMPTY = new Uint8Array(0)
@@ -54,10 +58,21 @@ const DAMAGE: ReadonlySet<unknown> = new Set(['EINTEGRITY', 'EBADSIZE', 'ENOENT'
  * @throws RangeError when `maxBytes` is too small to hold anything; Error when the folder cannot be used, or is not for this store.
  */
 export async function cacacheStore(options: CacacheStoreOptions): Promise<Store> {
-  const { folder, maxBytes, maxVariants = 100, queueBytes = 32 * MB, recentBytes = 8 * MB } = options
-  if (!(maxBytes >= MB)) throw new RangeError(`maxBytes is ${maxBytes}; a cacache store needs at least ${MB}`)
-  await mkdir(folder, { recursive: true })
+  const folder = resolve(options.folder)
+  if (!(options.maxBytes >= MB)) throw new RangeError(`maxBytes is ${options.maxBytes}; a cacache store needs at least ${MB}`)
+  if (open.has(folder)) throw new Error(`${folder} is open already: it belongs to one store at a time`)
+  open.add(folder)
+  try {
+    await mkdir(folder, { recursive: true })
+    return await openStore({ ...options, folder })
+  } catch (error) {
+    open.delete(folder)
+    throw error
+  }
+}
 
+async function openStore(options: CacacheStoreOptions): Promise<Store> {
+  const { folder, maxBytes, maxVariants = 100, queueBytes = 32 * MB, recentBytes = 8 * MB } = options
   const bound = maxBytes - FIXED_BYTES
   // A larger one would empty the store for everybody else.
   const largest = bound / 2
@@ -430,6 +445,7 @@ export async function cacacheStore(options: CacacheStoreOptions): Promise<Store>
       // The files belong to whoever opens the folder next.
       isShut = true
       units.clear()
+      open.delete(folder)
     },
   }
 }

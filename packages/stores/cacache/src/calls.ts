@@ -1,5 +1,5 @@
 // The calls of cacache that are used here, with their types: those of DefinitelyTyped lack `removeFully`, and bring another Node's.
-import { createRequire } from 'node:module'
+import untyped from 'cacache'
 
 /** What cacache's index says of an entry. */
 export interface CacacheEntry {
@@ -38,4 +38,4 @@ export interface Cacache {
   readonly ls: { stream(folder: string): AsyncIterable<CacacheEntry> }
 }
 
-export const cacache: Cacache = createRequire(import.meta.url)('cacache')
+export const cacache: Cacache = untyped

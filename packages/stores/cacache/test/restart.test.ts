@@ -129,6 +129,14 @@ describe('a restart of the store on cacache', () => {
     assert.equal(kept(folder).length, 2)
   })
 
+  test('refuses a folder that is open, until it is closed', async () => {
+    const folder = newFolder()
+    const store = await open(folder)
+    await assert.rejects(open(folder), /is open already/)
+    await store.close()
+    await (await open(folder)).close()
+  })
+
   test('refuses a bound that holds nothing', async () => {
     await assert.rejects(open(newFolder(), 1000), RangeError)
   })
