@@ -380,6 +380,9 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
     async writeSlice(id, slice, bytes) {
       const { a, b } = hashOf(id)
       if (!index.isExpected({ a, b }, slice)) return false
+      // A response that is being filled is in use, though nobody has read of it yet.
+      const response = index.find({ a, b }, WHOLE)
+      if (response !== NONE) use(response)
       const header = { ...bare, kind: SLICE, idA: a, idB: b, part: slice, bodyBytes: bytes.byteLength, bodyCrc: crc32(bytes) }
       return log.append({ header, body: bytes })
     },

@@ -275,11 +275,20 @@ describe('the disk store', () => {
 
   test('removes all slices with the response that is evicted', async () => {
     const store = await open(newFolder(), 4 * MB)
-    await store.write(meta('sliced', { length: 30_000_000, sliceBytes: 10_000 }))
-    for (let slice = 0; slice < 500; slice++) await store.writeSlice('sliced', slice, bytes('x', 10_000))
+    await putSliced(store, 'sliced', { length: 500_000, sliceBytes: 10_000 })
+    for (let at = 0; at < 2000; at++) await put(store, `other${at}`, 10_000)
     assert.deepEqual(await store.lookup(key('sliced')), [])
-    for (let slice = 0; slice < 500; slice++) assert.equal(store.has('sliced', slice), false)
+    for (let slice = 0; slice < 50; slice++) assert.equal(store.has('sliced', slice), false)
     assert.equal(await store.writeSlice('sliced', 0, new Uint8Array(10)), false)
+    await store.close()
+  })
+
+  test('keeps a response that is larger than the store while its slices are written', async () => {
+    const store = await open(newFolder(), 4 * MB)
+    await store.write(meta('sliced', { length: 20_000_000, sliceBytes: 10_000 }))
+    for (let slice = 0; slice < 1500; slice++) assert.equal(await store.writeSlice('sliced', slice, bytes('x', 10_000)), true)
+    assert.deepEqual(await ids(store, 'sliced'), ['sliced'])
+    assert.deepEqual([store.has('sliced', 0), store.has('sliced', 1499)], [false, true])
     await store.close()
   })
 

@@ -39,7 +39,10 @@ export async function killRound(
   })
   const ended = once(child, 'close')
   // However busy the machine is: it has to be in the middle of its work.
-  while (output.split('\n').length < LEAST_LINES) await Promise.race([once(child.stdout, 'data'), ended])
+  while (output.split('\n').length < LEAST_LINES) {
+    await Promise.race([once(child.stdout, 'data'), ended])
+    if (child.exitCode !== null) throw new Error(`the child ended on its own, with ${child.exitCode}`)
+  }
   await sleep(afterMs)
   child.kill('SIGKILL')
   await ended
