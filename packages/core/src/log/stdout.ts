@@ -1,5 +1,6 @@
 // The default sink: one JSON line for each request on standard output.
 import type { LogEntry } from './entry.ts'
+import { jsonLine } from './json-line.ts'
 import type { LogSink } from './sink.ts'
 
 export interface StdoutSinkOptions {
@@ -65,7 +66,7 @@ export function stdoutSink({
         dropped++
         return
       }
-      lines += `${JSON.stringify(entry)}\n`
+      lines += jsonLine(entry)
       batched++
       if (lines.length >= BATCH) writeOut()
       else if (!scheduled) {

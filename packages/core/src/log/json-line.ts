@@ -1,0 +1,33 @@
+// A log entry as JSON, letter for letter what JSON.stringify() makes of it, in half the time: one is written for every hit.
+import type { LogEntry } from './entry.ts'
+
+/** Ends with a line feed. */
+export function jsonLine(entry: LogEntry): string {
+  const { cache, error, timing } = entry
+  let line = `{"at":${entry.at},"instance":${quoted(entry.instance)},"sequence":${entry.sequence}`
+  line += `,"method":${quoted(entry.method)},"url":${quoted(entry.url)},"httpVersion":${quoted(entry.httpVersion)}`
+  if (entry.clientAddress !== undefined) line += `,"clientAddress":${quoted(entry.clientAddress)}`
+  if (entry.userAgent !== undefined) line += `,"userAgent":${quoted(entry.userAgent)}`
+  if (entry.referer !== undefined) line += `,"referer":${quoted(entry.referer)}`
+  line += `,"route":${quoted(entry.route)},"status":${entry.status},"bytes":${entry.bytes},"complete":${entry.complete}`
+  line += `,"cache":{"key":${quoted(cache.key)},"action":"${cache.action}","reason":"${cache.reason}","hit":${cache.hit}`
+  if (cache.fwd !== undefined) line += `,"fwd":"${cache.fwd}"`
+  if (cache.fwdStatus !== undefined) line += `,"fwdStatus":${cache.fwdStatus}`
+  line += `,"stored":${cache.stored}`
+  if (cache.notStored !== undefined) line += `,"notStored":"${cache.notStored}"`
+  line += `,"collapsed":${cache.collapsed}`
+  if (cache.ttl !== undefined) line += `,"ttl":${cache.ttl}`
+  line += '}'
+  if (error !== undefined) line += `,"error":{"code":"${error.code}","message":${quoted(error.message)}}`
+  line += ',"timing":{'
+  if (timing.originAnswered !== undefined) line += `"originAnswered":${timing.originAnswered},`
+  return `${line}"lastByte":${timing.lastByte}}}\n`
+}
+
+/** What JSON writes in another way than as it is. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about
+const ESCAPED = /["\\\x00-\x1f\ud800-\udfff]/
+
+function quoted(text: string): string {
+  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`
+}
