@@ -16,7 +16,10 @@ function trouble(facts: object, message: string): void {
 
 const paint = painter(process.stdout.isTTY && !process.env.NO_COLOR)
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
-const display = show(paint, say)
+/** Requests that came before the welcome was out are shown after it. */
+const early: string[] = []
+let showLine = (line: string): void => void early.push(line)
+const display = show(paint, (line) => showLine(line))
 
 const origin = await startDemoOrigin({ onAnswer: display.originAnswered })
 process.env.DEMO_ORIGIN = origin.url
@@ -27,7 +30,6 @@ const folder = process.env.DEMO_FOLDER ?? import.meta.dirname
 const asked = process.env.PORT || undefined
 if (asked !== undefined && !(/^\d{1,5}$/.test(asked) && Number(asked) < 65_536)) await giveUp(`"${asked}" is no port. `)
 const server = await listening(asked === undefined ? FIRST_PORT : Number(asked))
-say(welcome(server, paint))
 
 let stopping = false
 function stop(): void {
@@ -39,6 +41,9 @@ function stop(): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
 // Nobody reads on, as after `npm start | head`: there is nothing left to show requests to.
 process.stdout.on('error', () => stopping || stop())
+
+say([welcome(server, paint), ...early].join('\n'))
+showLine = say
 
 /** On `first`; unless that one was asked for, on the next that is free. */
 async function listening(first: number): Promise<RunningServer> {
