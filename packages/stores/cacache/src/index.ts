@@ -1,0 +1,2 @@
+// The public API of @simple-cdn/store-cacache.
+export { type CacacheStoreOptions, cacacheStore } from './cacache-store.ts'
