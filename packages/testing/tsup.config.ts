@@ -7,6 +7,8 @@ export default defineConfig({
   platform: 'node',
   target: 'node22',
   dts: false,
+  // node:test has no name without it.
+  removeNodeProtocol: false,
   // Declarations are another tool's output, in the same folder.
   clean: ['!**/*.d.ts', '!.tsbuildinfo'],
 })

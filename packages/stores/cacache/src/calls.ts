@@ -1,4 +1,5 @@
 // The calls of cacache that are used here, with their types: those of DefinitelyTyped lack `removeFully`, and bring another Node's.
+/// <reference path="./untyped.d.ts" />
 import untyped from 'cacache'
 
 /** What cacache's index says of an entry. */

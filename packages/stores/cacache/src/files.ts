@@ -1,7 +1,7 @@
 // The entries and contents of cacache: written, read and removed, each counted with what it takes on the disk.
 //
-// Counting comes first, and at once: what is counted is not removed, and what is being removed is waited for before it is written
-// anew. So neither a content that two entries share nor a folder goes away under a write.
+// Counting comes first, and at once: what is counted is not removed. Who counts what is to be written, and then waits for the
+// removals that have begun, sees neither a content that two entries share nor a folder go away under the write.
 import { join } from 'node:path'
 import { cacache } from './calls.ts'
 import { entryKey, integrityOf } from './entry.ts'
@@ -25,7 +25,6 @@ export class Files {
   readonly #index: Tree
   readonly #content: Tree
   readonly #contents = new Map<string, Content>()
-  readonly #leaving = new Map<string, Promise<void>>()
   readonly #waiting: (() => void)[] = []
   #free = WRITES
   #bytes = 0
@@ -76,7 +75,7 @@ export class Files {
     this.#bytes += bytes
   }
 
-  /** Writes an entry that is counted, and its content if that is not there yet. */
+  /** Writes an entry that is counted, and its content if that is not there yet. Removals begun before it was counted must be over. */
   async write(entry: Listed, data: Uint8Array, metadata: object): Promise<void> {
     if (this.#free > 0) this.#free--
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -91,9 +90,6 @@ export class Files {
 
   async #write({ id, slice, digest, size }: Listed, data: Uint8Array, metadata: object): Promise<void> {
     const key = entryKey(id, slice)
-    await this.#index.ready(indexFolder(key))
-    await this.#content.ready(contentFolder(digest))
-    await this.#leaving.get(digest)
     const content = this.#contents.get(digest) as Content
     while (content.written !== undefined) {
       const wasWritten = await content.written.then(
@@ -125,17 +121,8 @@ export class Files {
   }
 
   /** Removes an entry that is no longer counted, after `before`; and its content, if nothing counted has it. */
-  remove(entry: Listed, before: Promise<unknown>): Promise<void> {
-    const isLast = this.refs(entry.digest) === 0
-    const removal = this.#remove(entry, isLast, before)
-    if (isLast) {
-      const left = removal.catch(() => {}).finally(() => this.#leaving.delete(entry.digest))
-      this.#leaving.set(entry.digest, left)
-    }
-    return removal
-  }
-
-  async #remove({ id, slice, digest }: Listed, isLast: boolean, before: Promise<unknown>): Promise<void> {
+  async remove({ id, slice, digest }: Listed, before: Promise<unknown>): Promise<void> {
+    const isLast = this.refs(digest) === 0
     await before
     const key = entryKey(id, slice)
     // The entry first: a content without an entry is found at the next start, an entry without content only when it is read.

@@ -35,7 +35,6 @@ export class Tree {
   readonly #files = new Uint32Array(65_536)
   /** Folders in each folder above. */
   readonly #folders = new Uint16Array(256)
-  readonly #leaving = new Map<number, Promise<void>>()
   #bytes = 0
 
   constructor(root: string) {
@@ -47,7 +46,7 @@ export class Tree {
     return this.#bytes
   }
 
-  /** Counts a file that is to be written. Wait for `ready` before writing it. */
+  /** Counts a file that is to be written, and keeps its folder. */
   add(folder: number): void {
     const files = (this.#files[folder] as number)++
     this.#bytes += folderBytes(files + 1) - folderBytes(files)
@@ -61,32 +60,18 @@ export class Tree {
     if (files === 1 && --(this.#folders[folder >> 8] as number) === 0) this.#bytes -= BLOCK
   }
 
-  /** When nobody is removing this folder; and nobody will, as long as the file is counted. */
-  async ready(folder: number): Promise<void> {
-    for (const number of [folder >> 8, PARENTS + folder]) await this.#leaving.get(number)
-  }
-
   /** Removes a folder that has become empty, and the one above with it. */
   async tidy(folder: number): Promise<void> {
     const [above, name] = names(folder)
-    if (this.#files[folder] === 0) await this.#remove(PARENTS + folder, join(this.#root, above, name))
-    if (this.#folders[folder >> 8] === 0) await this.#remove(folder >> 8, join(this.#root, above))
-  }
-
-  #remove(number: number, path: string): Promise<void> {
-    const removal =
-      this.#leaving.get(number) ??
-      // Another file may be on its way out of it still, and will tidy up after itself.
-      rmdir(path)
-        .catch(() => {})
-        .finally(() => this.#leaving.delete(number))
-    this.#leaving.set(number, removal)
-    return removal
+    if (this.#files[folder] === 0) await remove(join(this.#root, above, name))
+    if (this.#folders[folder >> 8] === 0) await remove(join(this.#root, above))
   }
 }
 
-/** Folders are numbered after those above them. */
-const PARENTS = 256
+async function remove(path: string): Promise<void> {
+  // Another file may be on its way out of it still, and will tidy up after itself.
+  await rmdir(path).catch(() => {})
+}
 
 function folderBytes(files: number): number {
   return files === 0 ? 0 : onDisk(files * NAME_BYTES)

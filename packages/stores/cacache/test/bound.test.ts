@@ -66,6 +66,16 @@ describe('the bound of the store on cacache', () => {
     for (const again of [killed, ended]) await again.close()
   })
 
+  test('does not grow when metadata is replaced', async () => {
+    const folder = newFolder()
+    const store = await cacacheStore({ folder, maxBytes: 8 * MB })
+    await put(store, 'a', bytes(1, 1000))
+    const usage = diskUsage(folder)
+    for (let at = 0; at < 30; at++) assert.equal(await store.freshen({ ...meta('a', { length: 1000 }), receivedAt: at }), true)
+    assert.equal(diskUsage(folder), usage)
+    await store.close()
+  })
+
   test('leaves nothing on the disk of what was removed', async () => {
     const folder = newFolder()
     const store = await cacacheStore({ folder, maxBytes: 8 * MB })
