@@ -285,6 +285,46 @@ describe('memory over another store', () => {
     assert.deepEqual(await store.lookup(small.key), [])
   })
 
+  it('takes out of a slow upper store what is removed while it is copied there', async () => {
+    for (const how of ['read', 'read in slices', 'written'] as const) {
+      const { opened, open, reached, reach } = gate()
+      const [upper, lower] = [memoryStore({ maxBytes: 10 * MB }), memoryStore({ maxBytes: 64 * MB })]
+      const store = tieredStore({
+        upper: {
+          ...upper,
+          async write(meta, body) {
+            reach()
+            await opened
+            return upper.write(meta, body)
+          },
+        },
+        lower: slow(lower),
+      })
+      const meta = how !== 'read in slices' ? small : metaOf('a', 150 * KB, { sliceBytes: 50 * KB })
+      if (how !== 'written') await put(lower, meta)
+      await store.lookup(meta.key)
+      const working = how === 'written' ? put(store, meta) : store.read(meta.id, { slice: how === 'read' ? undefined : 1 })
+      await reached
+      await store.remove(meta.key)
+      open()
+      await working
+      assert.deepEqual([upper.stats().responses, upper.stats().bytes], [0, 0])
+      assert.deepEqual(await store.lookup(meta.key), [])
+    }
+  })
+
+  it('drops from memory what the lower store has dropped without a word', async () => {
+    const [upper, lower] = [memoryStore({ maxBytes: 10 * MB }), memoryStore({ maxBytes: 64 * MB, maxVariants: 2 })]
+    const store = tieredStore({ upper, lower })
+    const variant = (language: string) => metaOf(language, KB, { key: 'a', selecting: [['accept-language', language]] })
+    for (const language of ['de', 'en', 'fr']) await put(store, variant(language))
+    assert.deepEqual(
+      (await store.lookup(variant('').key)).map(({ meta }) => meta.id),
+      ['en', 'fr'],
+    )
+    assert.equal(upper.stats().responses, 2)
+  })
+
   it('works on without the lower store, and tells of it', async () => {
     const broken = async () => {
       throw new Error('the disk is gone')
