@@ -37,8 +37,26 @@ interface Found {
 
 /** What a Found has when something had changed while it was looked up. */
 const OUTDATED = -1
-/** Bytes that this takes for each response above. */
-const NOTE_BYTES = 200
+/** What a response above costs here, measured. */
+const NOTE_BYTES = 400
+
+/** A response that the upper store has: the lower one is told of its uses. */
+class Copy implements StoredResponse {
+  readonly meta: StoredMeta
+  readonly #stored: StoredResponse
+  readonly #lower: Store
+
+  constructor(stored: StoredResponse, lower: Store) {
+    this.meta = stored.meta
+    this.#stored = stored
+    this.#lower = lower
+  }
+
+  open(): Uint8Array | undefined {
+    this.#lower.touch?.(this.meta.id)
+    return this.#stored.open?.()
+  }
+}
 
 /** @throws TypeError when the upper store cannot say at once what it has, or does not report what leaves it. */
 export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () => {} }: TieredStoreOptions): Store {
@@ -154,27 +172,16 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
     if (below.length + up.length === 0) return NONE
     const all = below.map((stored) => {
       const copy = up.find(({ meta }) => meta.id === stored.meta.id)
-      return copy === undefined ? storedBelow(stored, outdated) : storedAbove(copy)
+      return copy === undefined ? storedBelow(stored, outdated) : new Copy(copy, lower)
     })
     for (const stored of up) {
       if (below.some(({ meta }) => meta.id === stored.meta.id)) continue
       // One that the lower store has dropped without a word, such as a variant too many, leaves with it.
-      if (outdated || onlyAbove.has(stored.meta.id)) all.push(storedAbove(stored))
+      if (outdated || onlyAbove.has(stored.meta.id)) all.push(new Copy(stored, lower))
       else dropAbove(stored.meta).catch(onFailure)
     }
     if (!outdated && all.every(({ meta }) => above.has(meta.id))) complete.set(key, all)
     return all
-  }
-
-  function storedAbove(stored: StoredResponse): StoredResponse {
-    const { meta } = stored
-    return {
-      meta,
-      open() {
-        lower.touch?.(meta.id)
-        return stored.open?.()
-      },
-    }
   }
 
   function storedBelow(stored: StoredResponse, outdated: boolean): StoredResponse {
@@ -267,6 +274,8 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       // Slices of a response that is not there yet stay below.
       const meta = above.get(id)
       const copied = meta !== undefined && meta.length <= largest && (await upper.writeSlice(id, slice, bytes))
+      // It may have left meanwhile: nobody would find the slice.
+      if (copied && !above.has(id)) await upper.discard(id)
       return kept === true || copied
     },
     async freshen(meta) {
