@@ -124,6 +124,21 @@ describe('a range', () => {
   })
 })
 
+describe('HEAD', () => {
+  it('has no ranges: it is answered with what the whole was stored as, or by the origin', async () => {
+    const { origin, get } = site()
+    origin.answer((request) =>
+      request.fields.includes('Range') && request.method === 'GET'
+        ? { status: 206, headers: { ...PAGE.headers, 'Content-Range': 'bytes 0-3/10' }, body: '0123' }
+        : PAGE,
+    )
+    await get('/', { headers: { Range: 'bytes=0-3' } })
+    const head = await get('/', { method: 'HEAD', headers: { Range: 'bytes=0-3' } })
+    assert.equal(head.status, 200)
+    assert.equal(head.header('content-range'), '')
+  })
+})
+
 describe('no-store of a client that is heard', () => {
   it('keeps the store as it is, though what is in there is stale', async () => {
     const { origin, clock, get } = site({ honorRequestDirectives: true, staleIfError: '1h' })

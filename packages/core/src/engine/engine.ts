@@ -108,6 +108,7 @@ const NEVER_FRESH: Freshness = {
   validateAlways: true,
   forbidsStale: true,
 }
+const RANGE: ReadonlySet<string> = new Set(['range'])
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
 /** What concerns the one who asks, not what is stored for everybody. */
 const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cookie'])
@@ -246,7 +247,7 @@ export class Engine implements Handler {
     known: readonly StoredResponse[],
   ): CdnResponse | Promise<CdnResponse> {
     const { request } = exchange
-    const found = selected(known, request.fields, route)
+    const found = selected(known, request, route)
     const lookup: Lookup<StoredMeta> =
       found === undefined ? { miss: known.length === 0 ? 'uri-miss' : 'vary-miss' } : { stored: found.meta }
     const decision = decide(request, lookup, route.policy, exchange.at)
@@ -799,7 +800,7 @@ export class Engine implements Handler {
       }
     const key = cacheKey(request.scheme, authority, target, route.policy.query)
     const known = await this.#lookedUp(key)
-    const stored = selected(known, request.fields, route)
+    const stored = selected(known, request, route)
     const now = this.#clock.now()
     const decision = decide(
       request,
@@ -859,13 +860,18 @@ export class Engine implements Handler {
   }
 }
 
-function selected(known: readonly StoredResponse[], fields: Fields, { policy }: OriginRoute): StoredResponse | undefined {
+function selected(
+  known: readonly StoredResponse[],
+  { method, fields }: Pick<CdnRequest, 'method' | 'fields'>,
+  { policy }: OriginRoute,
+): StoredResponse | undefined {
   if (known.length === 0) return undefined
   const [only] = known
   if (known.length === 1 && only?.meta.selecting.length === 0) return only
   const meta = selectStored(
     known.map((response) => response.meta),
-    fields,
+    // Only GET has ranges: no HEAD is answered with what a part was stored as (RFC 9110 §14.2).
+    method === 'HEAD' ? withoutFields(fields, RANGE) : fields,
     policy.normalise,
   )
   return meta === undefined ? undefined : known.find((response) => response.meta === meta)
