@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { CacheConfig } from '@simple-cdn/core'
-import { play, scriptedOrigin } from '@simple-cdn/testing'
+import { play, scriptedOrigin, settled } from '@simple-cdn/testing'
 
 function site(cache: CacheConfig = {}) {
   const origin = scriptedOrigin()
@@ -140,8 +140,28 @@ describe('a stale response', () => {
     assert.equal(confirmed.header('cache-control'), 'private, max-age=60')
     assert.equal(confirmed.header('age'), '0')
     assert.equal(confirmed.header('date'), 'Fri, 06 Jun 2014 00:01:01 GMT')
+    assert.equal(confirmed.header('cache-status'), 'simple-cdn; fwd=stale; fwd-status=304; ttl=0; detail=private')
     await get('/')
     assert.equal(origin.requests.length, 3)
+  })
+
+  it('that may be kept no longer tells no client what the origin told another', async () => {
+    const { origin, get } = site()
+    origin.answer({ headers: { 'Cache-Control': 'no-cache', ETag: '"1"' }, body: 'hello' })
+    await get('/')
+    const { promise, resolve } = Promise.withResolvers<void>()
+    origin.answer(({ fields }) => ({
+      status: 304,
+      headers: { 'Cache-Control': 'private', ETag: '"1"', 'X-For': fields[fields.indexOf('X-Who') + 1] ?? '' },
+      after: promise,
+    }))
+    const clients = ['a', 'b', 'c'].map((who) => get('/', { headers: { 'X-Who': who } }))
+    await settled()
+    resolve()
+    assert.deepEqual(
+      (await Promise.all(clients)).map((answer) => answer.header('x-for')),
+      ['a', 'b', 'c'],
+    )
   })
 
   it('is replaced when the origin has another', async () => {

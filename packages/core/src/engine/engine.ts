@@ -366,13 +366,13 @@ export class Engine implements Handler {
     return assembly
   }
 
-  /** A stored response by its metadata alone, after a validation or a failure of the origin. */
+  /** A stored response by its metadata alone, after a validation or a failure of the origin. Only its body is looked up. */
   async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredHead, extra: readonly string[] = []): Promise<CdnResponse> {
     const known = await this.#lookedUp(meta.key)
     const found = known.find((response) => response.meta.id === meta.id)
     if (found === undefined) return this.#forward({ exchange, route, star, decision: MISS })
-    const current = extra.length === 0 ? found.meta : { ...found.meta, fields: [...found.meta.fields, ...extra] }
-    const again: StoredResponse = { meta: current, open: () => found.open?.() }
+    const fields = extra.length === 0 ? meta.fields : [...meta.fields, ...extra]
+    const again: StoredResponse = { meta: { ...found.meta, ...meta, fields }, open: () => found.open?.() }
     return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now()))
   }
 
@@ -686,13 +686,17 @@ export class Engine implements Handler {
     const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, PERSONAL) }
     const response = { status: stored.status, fields: merged, requestedAt, receivedAt }
     const admission = admit(key, answered, response, route.policy, () => stored.id)
+    // What may no longer be kept still answers this client, with what the origin says of it now. For others, it is as it was,
+    // and never fresh again.
     const { length, sliceBytes } = stored
     const meta: StoredMeta = admission.store
       ? { ...admission.meta, selecting: stored.selecting, length, sliceBytes }
-      : // It may no longer be kept, but this validation still holds for this answer, and what it says is for this client.
-        { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
-    if (this.#invalidations.isCurrent(key, begun))
-      exchange.stored = await this.#store.freshen(meta).catch(() => this.#storeFailed(false))
+      : { ...stored, requestedAt, receivedAt, fields: keptFields(merged, receivedAt), initialAge: 0, freshness: NEVER_FRESH }
+    const kept = admission.store ? meta : { ...stored, freshness: NEVER_FRESH }
+    const updated =
+      this.#invalidations.isCurrent(key, begun) && (await this.#store.freshen(kept).catch(() => this.#storeFailed(false)))
+    if (admission.store) exchange.stored = updated
+    else exchange.notStored = admission.reason
     const cookies: string[] = []
     for (let at = 0; at < update.length; at += 2)
       if (update[at]?.toLowerCase() === 'set-cookie') cookies.push('Set-Cookie', update[at + 1] as string)
