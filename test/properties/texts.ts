@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 
 /** Bytes as a parser of HTTP/1.1 hands them over: no line breaks, no NUL. */
-export const bytes = fc
+const bytes = fc
   .array(fc.integer({ min: 1, max: 255 }), { maxLength: 40 })
   .map((codes) => String.fromCharCode(...codes.filter((code) => code !== 10 && code !== 13)))
 
