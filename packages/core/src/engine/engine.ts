@@ -686,6 +686,8 @@ export class Engine implements Handler {
     const answered = { method: 'GET', url: exchange.url, fields: withoutFields(exchange.request.fields, PERSONAL) }
     const response = { status: stored.status, fields: merged, requestedAt, receivedAt }
     const admission = admit(key, answered, response, route.policy, () => stored.id)
+    // What may no longer be kept still answers this client, with what the origin says of it now. For others, it is as it was,
+    // and never fresh again.
     const { length, sliceBytes } = stored
     // What may no longer be kept still answers this client, with what the origin says of it now. For others, it is as it was,
     // and never fresh again.
