@@ -172,7 +172,8 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
       // A connection that is gone refuses at once. A body that is always ready would leave it no time to say that it is gone.
       if ((await Promise.race([closed, out])) instanceof Error) await closed
     }
-    response.end()
+    // On some versions of Node, a response that is ended after its connection has gone counts as sent.
+    if (!response.closed) response.end()
   } catch (error) {
     // Broken off: the client must be able to tell, so the connection ends without an end of the message.
     if (!response.closed) broke = error
