@@ -274,6 +274,8 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       // Slices of a response that is not there yet stay below.
       const meta = above.get(id)
       const copied = meta !== undefined && meta.length <= largest && (await upper.writeSlice(id, slice, bytes))
+      // It may have left meanwhile: nobody would find the slice.
+      if (copied && !above.has(id)) await upper.discard(id)
       return kept === true || copied
     },
     async freshen(meta) {

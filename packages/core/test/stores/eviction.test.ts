@@ -2,15 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Eviction, leastRecentlyUsed, sampled } from '@simple-cdn/core'
-
-/** Numbers that look random, the same in every run. */
-function chance(): () => number {
-  let state = 1
-  return () => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    return state / 2 ** 32
-  }
-}
+import { chance } from '../support/chance.ts'
 
 /** Makes everybody leave, and says in which order. */
 function leaving(eviction: Eviction): number[] {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { memoryStore, type Store, type StoredMeta, tieredStore } from '@simple-cdn/core'
 import { testStore } from '@simple-cdn/testing'
+import { chance } from '../support/chance.ts'
 import { metaOf } from '../support/stored.ts'
 
 const KB = 1024
@@ -313,6 +314,30 @@ describe('memory over another store', () => {
     }
   })
 
+  it('leaves no slice behind in a slow upper store when its response is removed while it is written', async () => {
+    const { opened, open, reached, reach } = gate()
+    const upper = memoryStore({ maxBytes: 10 * MB })
+    const store = tieredStore({
+      upper: {
+        ...upper,
+        async writeSlice(id, slice, bytes) {
+          reach()
+          await opened
+          return upper.writeSlice(id, slice, bytes)
+        },
+      },
+      lower: memoryStore({ maxBytes: 64 * MB }),
+    })
+    const meta = metaOf('a', 150 * KB, { sliceBytes: 50 * KB })
+    await store.write(meta)
+    const writing = store.writeSlice('a', 0, new Uint8Array(50 * KB))
+    await reached
+    await store.remove(meta.key)
+    open()
+    await writing
+    assert.equal(upper.stats().bytes, 0)
+  })
+
   it('drops from memory what the lower store has dropped without a word', async () => {
     const [upper, lower] = [memoryStore({ maxBytes: 10 * MB }), memoryStore({ maxBytes: 64 * MB, maxVariants: 2 })]
     const store = tieredStore({ upper, lower })
@@ -323,6 +348,70 @@ describe('memory over another store', () => {
       ['en', 'fr'],
     )
     assert.equal(upper.stats().responses, 2)
+  })
+
+  it('has nothing in memory that is not below, whatever happens at the same time', async () => {
+    const random = chance()
+    const pick = (below: number) => Math.floor(random() * below)
+    const pause = async () => {
+      for (let turns = pick(4); turns > 0; turns--) await undefined
+    }
+    /** The same store, each of whose answers is some turns late. */
+    const late = (store: Store): Store => {
+      const delayed = Object.entries(store).map(([name, method]) =>
+        ['lookup', 'read', 'write', 'writeSlice', 'freshen', 'remove', 'discard'].includes(name)
+          ? [
+              name,
+              async (...given: unknown[]) => {
+                await pause()
+                const result = await (method as (...given: unknown[]) => unknown)(...given)
+                await pause()
+                return result
+              },
+            ]
+          : [name, method],
+      )
+      return Object.fromEntries(delayed)
+    }
+    for (let round = 0; round < 150; round++) {
+      const [upper, lower] = [memoryStore({ maxBytes: 10 * MB }), memoryStore({ maxBytes: 64 * MB })]
+      const store = tieredStore({ upper: round % 2 ? upper : late(upper), lower: late(slow(lower)), largestShare: 0.0003 })
+      let written = 0
+      const metas: StoredMeta[] = []
+      const step = async () => {
+        await pause()
+        const key = `${pick(3)}`
+        const meta = metas.at(pick(metas.length))
+        const what = pick(8)
+        if (what < 2 || meta === undefined) {
+          const made = metaOf(`id ${written++}`, 1000 * (1 + pick(5)), { key, sliceBytes: pick(2) ? 1000 : undefined })
+          metas.push(made)
+          await put(store, made)
+        } else if (what === 2) await store.remove(meta.key)
+        else if (what === 3) await store.discard(meta.id)
+        else if (what === 4) await store.freshen({ ...meta, receivedAt: round })
+        else if (meta.sliceBytes === undefined) await get(store, meta)
+        else if ((await store.lookup(meta.key)).length > 0)
+          for (let at = 0; at < 4; at++) await store.read(meta.id, { slice: pick(2) })
+      }
+      for (let batch = 0; batch < 5; batch++) await Promise.all(Array.from({ length: 8 }, step))
+      const keys = [0, 1, 2].map((at) => metaOf('', 0, { key: `${at}` }).key)
+      // What the lower store has dropped is noticed when its key is asked for.
+      for (const key of keys) await store.lookup(key)
+      for (const key of keys) {
+        const below = new Set((await lower.lookup(key)).map(({ meta }) => meta.id))
+        const up = (await upper.lookup(key)).map(({ meta }) => meta.id)
+        assert.deepEqual(
+          up.filter((id) => !below.has(id)),
+          [],
+          `round ${round}`,
+        )
+        assert.deepEqual(new Set((await store.lookup(key)).map(({ meta }) => meta.id)), below, `round ${round}`)
+        await store.remove(key)
+        assert.deepEqual(await store.lookup(key), [])
+      }
+      assert.deepEqual([upper.stats().bytes, lower.stats().responses], [0, 0], `round ${round}`)
+    }
   })
 
   it('works on without the lower store, and tells of it', async () => {

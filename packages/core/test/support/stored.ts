@@ -3,7 +3,7 @@ import type { CacheKey, Selecting, StoredMeta } from '@simple-cdn/core'
 
 interface Facts {
   readonly key?: string
-  readonly sliceBytes?: number
+  readonly sliceBytes?: number | undefined
   readonly selecting?: Selecting
 }
 
