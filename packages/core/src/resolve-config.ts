@@ -56,7 +56,8 @@ export function resolveConfig(config: AnyConfig): ResolvedConfig {
   if (mistakes.length > 0) throw configError(mistakes)
   const rfc = config.semantics === 'rfc'
   const memoryBytes = parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES
-  const inFlight = new InFlight(memoryBytes)
+  // The rest is for what is stored, however much is on its way.
+  const inFlight = new InFlight(memoryBytes / 2)
   const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
   return {
     name: config.name ?? 'simple-cdn',

@@ -141,7 +141,7 @@ export class Assembly {
       isElsewhere: (slice) => this.#isStored && !throughout && slice * sliceBytes > first && this.#isElsewhere(slice, fill),
       slowest: () => this.#slowest(fill),
       moved: () => this.#wake(),
-      hold: (bytes) => memory.hold(bytes),
+      memory,
     })
     this.#fills.add(fill)
     void fill.ended.then(() => {

@@ -1,5 +1,6 @@
 // An origin's body on its way into the store, slice by slice, with any number of clients reading along.
 import { CdnError } from '../errors.ts'
+import type { InFlight } from './in-flight.ts'
 
 export interface FillOptions {
   readonly source: AsyncIterable<Uint8Array>
@@ -19,15 +20,15 @@ export interface FillOptions {
   readonly slowest: () => number | undefined
   /** Something has changed: more is there, or it is over. */
   readonly moved: () => void
-  /** Counts memory that is held: positive when taken, negative when given back. */
-  readonly hold: (bytes: number) => void
+  /** Where the memory it holds is counted. It waits there for room, and never while it holds any. */
+  readonly memory: Pick<InFlight, 'hold' | 'take'>
 }
 
 /** Bodies of unknown length get room for so much at first, and twice as much whenever that is not enough. */
 const FIRST_BLOCK = 64 * 1024
 
 /** How many slices a body that is not kept may run ahead of its slowest reader. */
-const AHEAD = 2
+const AHEAD = 1
 
 /** A slice, or as much of it as has come. */
 interface Block {
@@ -41,7 +42,7 @@ export class Fill {
   readonly ended: Promise<void>
   readonly #options: FillOptions
   readonly #source: AsyncIterator<Uint8Array>
-  /** By number of slice: the one that is coming, the one before, and, when nothing is kept, what readers have not got yet. */
+  /** By number of slice: the one that is coming and, when nothing is kept, what readers have not got yet. */
   readonly #blocks = new Map<number, Block>()
   #at: number
   #kept = true
@@ -157,6 +158,8 @@ export class Fill {
         if (isElsewhere(slice)) this.stop()
         if (!this.#kept) await this.#windowed(slice)
         if (this.#stopped) return
+        await this.#open(slice)
+        if (this.#stopped) return
       }
       const taken = Math.min(sliceBytes - used, length - from)
       const block = this.#roomFor(slice, used + taken)
@@ -167,47 +170,53 @@ export class Fill {
     }
   }
 
-  /** The block of a slice, with room for `bytes`. */
-  #roomFor(slice: number, bytes: number): Block {
-    const { sliceBytes, end, hold } = this.#options
-    let block = this.#blocks.get(slice)
-    if (block !== undefined && block.bytes.byteLength >= bytes) return block
-    const most = Math.min(sliceBytes, (end ?? Number.POSITIVE_INFINITY) - slice * sliceBytes)
-    const size = end === undefined ? Math.min(most, Math.max(FIRST_BLOCK, bytes, (block?.bytes.byteLength ?? 0) * 2)) : most
+  /** Begins a slice, when there is memory for it. */
+  async #open(slice: number): Promise<void> {
+    const { sliceBytes, end, memory } = this.#options
+    const size = end === undefined ? Math.min(sliceBytes, FIRST_BLOCK) : Math.min(sliceBytes, end - slice * sliceBytes)
+    // Who holds some while waiting for more could wait for others that do the same.
+    const room = this.#blocks.size === 0 ? memory.take(size) : memory.hold(size)
+    if (room !== undefined) await room
     // Memory of its own: a small piece of something larger would keep all of it alive.
-    const bytesOfBlock = Buffer.allocUnsafeSlow(size)
-    if (block !== undefined) bytesOfBlock.set(block.bytes.subarray(0, block.filled))
-    hold(size - (block?.bytes.byteLength ?? 0))
-    block = { bytes: bytesOfBlock, filled: block?.filled ?? 0 }
-    this.#blocks.set(slice, block)
+    this.#blocks.set(slice, { bytes: Buffer.allocUnsafeSlow(size), filled: 0 })
+  }
+
+  /** The block of a slice, with room for `bytes`: one of a body whose length nobody knows grows. */
+  #roomFor(slice: number, bytes: number): Block {
+    const block = this.#blocks.get(slice) as Block
+    const size = block.bytes.byteLength
+    if (size >= bytes) return block
+    const larger = Buffer.allocUnsafeSlow(Math.min(this.#options.sliceBytes, Math.max(bytes, size * 2)))
+    larger.set(block.bytes.subarray(0, block.filled))
+    this.#options.memory.hold(larger.byteLength - size)
+    block.bytes = larger
     return block
   }
 
-  /** Hands a complete slice on, and lets go of the one before it. */
+  /** Hands a complete slice on. Who has not read it yet finds it in the store. */
   async #flush(slice: number, last: boolean): Promise<void> {
     if (!this.#kept) return
     const block = this.#blocks.get(slice)
     if (block === undefined) return
     if (block.filled < block.bytes.byteLength) {
-      const { hold } = this.#options
-      hold(block.filled - block.bytes.byteLength)
+      this.#options.memory.hold(block.filled - block.bytes.byteLength)
       block.bytes = new Uint8Array(block.bytes.subarray(0, block.filled))
     }
     this.#kept = await this.#options.keep(slice, block.bytes, last).catch(() => false)
-    if (this.#kept) this.#drop(slice - 1)
+    if (this.#kept && !last) this.#drop(slice)
   }
 
   #drop(slice: number): void {
     const block = this.#blocks.get(slice)
     if (block === undefined) return
-    this.#options.hold(-block.bytes.byteLength)
+    this.#options.memory.hold(-block.bytes.byteLength)
     this.#blocks.delete(slice)
   }
 
   async #finish(): Promise<void> {
     const { sliceBytes, first } = this.#options
     const last = this.#at === first ? Math.floor(first / sliceBytes) : Math.ceil(this.#at / sliceBytes) - 1
-    if (this.#at === first) this.#roomFor(last, 0)
+    if (this.#at === first) await this.#open(last)
     await this.#flush(last, true)
     this.#complete = true
   }
@@ -230,6 +239,6 @@ export class Fill {
 
   /** Nobody counts on it any more: what is left of it is the garbage collector's. */
   release(): void {
-    for (const { bytes } of this.#blocks.values()) this.#options.hold(-bytes.byteLength)
+    for (const { bytes } of this.#blocks.values()) this.#options.memory.hold(-bytes.byteLength)
   }
 }

@@ -1,16 +1,28 @@
-// What is on its way takes memory, too: counted here, so that the memory store makes room for it.
+// What is on its way takes memory, too: counted here, so that the memory store makes room for it, and bounded.
+import { type Clock, type Millis, systemClock } from '../http/time.ts'
 
 const LARGEST_WINDOW = 1024 * 1024
 const SMALLEST_WINDOW = 64 * 1024
 
+/** Nobody waits longer for room: a clientless store on a stuck disk must not hold up everybody else for good. */
+const LONGEST_WAIT: Millis = 10_000
+
+interface Waiting {
+  readonly bytes: number
+  readonly go: () => void
+}
+
 export class InFlight {
   readonly #maxBytes: number
+  readonly #clock: Clock
+  readonly #waiting = new Set<Waiting>()
   #held = 0
   #readers = 0
 
-  /** `maxBytes`: what all of it may take together. Readers get smaller windows as it fills. */
-  constructor(maxBytes: number) {
+  /** `maxBytes`: what all of it may take together. */
+  constructor(maxBytes: number, clock: Clock = systemClock) {
     this.#maxBytes = maxBytes
+    this.#clock = clock
   }
 
   /** Bytes that are held just now. */
@@ -21,6 +33,40 @@ export class InFlight {
   /** Counts memory that is held: positive when taken, negative when given back. */
   hold(bytes: number): void {
     this.#held += bytes
+    if (bytes >= 0) return
+    for (const waiting of this.#waiting) {
+      if (!this.#hasRoom(waiting.bytes)) return
+      waiting.go()
+    }
+  }
+
+  /**
+   * Takes memory as soon as there is room for it, in the order of asking; after ten seconds in any case. `undefined`: at once.
+   * Only what needs no more until it gives this back may wait, or all would wait for each other.
+   */
+  take(bytes: number): Promise<void> | undefined {
+    if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
+      this.#held += bytes
+      return undefined
+    }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const waiting = {
+      bytes,
+      go: () => {
+        this.#waiting.delete(waiting)
+        cancel()
+        this.#held += bytes
+        resolve()
+      },
+    }
+    const cancel = this.#clock.after(LONGEST_WAIT, waiting.go)
+    this.#waiting.add(waiting)
+    return promise
+  }
+
+  /** Something always fits when nothing else is there. */
+  #hasRoom(bytes: number): boolean {
+    return this.#held === 0 || this.#held + bytes <= this.#maxBytes
   }
 
   /** Counts those who read a body at present. */
@@ -28,9 +74,9 @@ export class InFlight {
     this.#readers += readers
   }
 
-  /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: a quarter of the whole, shared among all. */
+  /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: half of the whole, shared among all. */
   get window(): number {
-    const share = this.#maxBytes / 4 / Math.max(1, this.#readers)
+    const share = this.#maxBytes / 2 / Math.max(1, this.#readers)
     return Math.min(LARGEST_WINDOW, Math.max(SMALLEST_WINDOW, 2 ** Math.floor(Math.log2(share))))
   }
 }

@@ -33,7 +33,7 @@ const WAITING_PER_CONNECTION = 4
 const MAX_INTERIM = 32
 const MAX_HEAD_BYTES = 64 * 1024
 /** How much of a body waits here for its reader before the connection is paused. */
-const WINDOW = 256 * 1024
+const WINDOW = 128 * 1024
 /** RFC 9110 §9.2.2. TRACE is never passed on. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 

@@ -108,6 +108,35 @@ describe('the sampled policy', () => {
     assert.equal(known, first)
   })
 
+  it('lets what was never used go before what was used once, though that is twice as large and as old', () => {
+    const eviction = create()
+    const used = eviction.add(2000, 'used')
+    eviction.use(used)
+    const unused = eviction.add(1000, 'unused')
+    eviction.add(1000, 'now')
+    assert.equal(eviction.next(), unused)
+  })
+
+  it('still knows what has left when many have come since', () => {
+    const eviction = create()
+    eviction.remove(eviction.add(1000, 'known'))
+    const others = Array.from({ length: 200 }, (_, at) => eviction.add(1, `${at}`))
+    for (const other of others.slice(0, 20)) eviction.remove(other)
+    eviction.add(1000, 'known')
+    const unknown = eviction.add(1000, 'unknown')
+    for (const other of others.slice(20)) eviction.remove(other)
+    eviction.add(1000, 'now')
+    assert.equal(eviction.next(), unknown)
+  })
+
+  it('keeps a response while its slices come', () => {
+    const eviction = create()
+    const response = eviction.add(1000, 'a')
+    const other = eviction.add(1000, 'b')
+    for (let at = 0; at < 10; at++) eviction.addSlice(1, response)
+    assert.equal(eviction.next(), other)
+  })
+
   it('finds one of the worst among many', () => {
     const eviction = create()
     const units = Array.from({ length: 1000 }, (_, at) => eviction.add(1000, `${at}`))
