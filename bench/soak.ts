@@ -13,7 +13,7 @@ const { values: options } = parseArgs({
   options: {
     minutes: { type: 'string', default: '5' },
     clients: { type: 'string', default: '200' },
-    memory: { type: 'string', default: '256' },
+    memory: { type: 'string', default: '512' },
     disk: { type: 'string', default: '2048' },
   },
 })
@@ -155,8 +155,28 @@ async function ask(object: number, first: number, last: number, status: number, 
   }
 }
 
+/** What the server says of itself. */
+async function told(): Promise<Stats> {
+  const headers = { Authorization: `Bearer ${config.server.admin.token}` }
+  return (await (await fetch(`${admin}/stats`, { headers })).json()) as Stats
+}
+
+interface Stats {
+  readonly store: { readonly memoryBytes: number }
+  readonly inFlight: { readonly bytes: number; readonly bodies: number }
+  readonly process: NodeJS.MemoryUsage
+}
+
 async function watch(): Promise<void> {
-  while (performance.now() < end) {
+  for (let look = 0; performance.now() < end; look++) {
+    if (look % 20 === 19) {
+      const { store, inFlight, process } = await told()
+      const mb = (bytes: number): string => `${(bytes / MB).toFixed(0)} MB`
+      console.error(
+        `RSS ${mb(process.rss)}: heap ${mb(process.heapTotal)} (${mb(process.heapUsed)} used), buffers ${mb(process.arrayBuffers)}; ` +
+          `store ${mb(store.memoryBytes)}, in flight ${mb(inFlight.bytes)} of ${inFlight.bodies} bodies`,
+      )
+    }
     memory.push(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${cdn.pid}/status`, 'latin1'))?.[1]) / 1024)
     await sleep(250)
   }
@@ -170,9 +190,7 @@ await Promise.race([
 
 origin.send('sent')
 const [{ sent }] = (await once(origin, 'message')) as [{ sent: number }]
-const stats = await fetch(`${admin}/stats`, { headers: { Authorization: `Bearer ${config.server.admin.token}` } }).then((got) =>
-  got.json(),
-)
+const stats = await told()
 const most = Math.max(...memory)
 const p99 = memory.toSorted((a, b) => a - b)[Math.floor(memory.length * 0.99)] ?? 0
 const gb = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(2)} GB`
@@ -191,7 +209,7 @@ console.log(
 console.log(
   `${totals.requests} requests, ${totals.hits} hits, ${totals.aborted} not read to their end, ${gb(totals.received)} received`,
 )
-console.log(`store ${JSON.stringify((stats as { store: object }).store)}`)
+console.log(`store ${JSON.stringify(stats.store)}`)
 for (const [text, holds] of verdicts) console.log(`${holds ? 'ok  ' : 'FAIL'} ${text}`)
 for (const complaint of complaints) console.log(`     ${complaint}`)
 process.exit(verdicts.every(([, holds]) => holds) ? 0 : 1)

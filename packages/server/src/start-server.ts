@@ -58,7 +58,11 @@ export async function startServer({
     throw error
   })
   let draining = false
-  const subject = { cdn, ready: () => !draining, stats: () => ({ ...cdn.stats(), listener: listener.stats() }) }
+  const subject = {
+    cdn,
+    ready: () => !draining,
+    stats: () => ({ ...cdn.stats(), listener: listener.stats(), process: process.memoryUsage() }),
+  }
   let admin: Admin | undefined
   try {
     admin = server.admin && (await listenAdmin(server.admin, subject))

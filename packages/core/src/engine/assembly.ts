@@ -199,16 +199,18 @@ export class Assembly {
     this.#options.memory.reads(1)
     const done = { done: true, value: undefined } as const
     let buffer: Uint8Array | undefined
-    const leave = (): void => {
+    const { memory } = this.#options
+    /** `again`: what was handed out has been used, so that its memory can be. */
+    const leave = (again: boolean): void => {
       if (!this.#readers.delete(reader)) return
-      this.#options.memory.reads(-1)
-      if (buffer !== undefined) this.#options.memory.hold(-buffer.byteLength)
+      memory.reads(-1)
+      if (buffer !== undefined) memory.giveBack(buffer, { again })
       this.#left()
     }
     const into = (bytes: number): Uint8Array => {
       if (buffer === undefined || buffer.byteLength < bytes) {
-        this.#options.memory.hold(bytes - (buffer?.byteLength ?? 0))
-        buffer = Buffer.allocUnsafeSlow(bytes)
+        if (buffer !== undefined) memory.giveBack(buffer, { again: true })
+        buffer = memory.lend(bytes)
       }
       return buffer
     }
@@ -220,15 +222,15 @@ export class Assembly {
         try {
           const value = this.#readers.has(reader) ? await this.#next(reader, into) : undefined
           if (value !== undefined && this.#readers.has(reader)) return { done: false, value }
-          leave()
+          leave(true)
           return done
         } catch (error) {
-          leave()
+          leave(false)
           throw error
         }
       },
       return: async () => {
-        leave()
+        leave(false)
         return done
       },
     }

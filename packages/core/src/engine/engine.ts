@@ -65,6 +65,8 @@ export interface EngineStats {
   /** Requests that are not finished yet. */
   readonly open: number
   readonly revalidations: { readonly started: number; readonly skipped: number }
+  /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
+  readonly inFlight: { readonly bodies: number; readonly bytes: number }
   readonly store: StoreStats & { readonly name: string; readonly failures: number }
   readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
 }
@@ -833,6 +835,7 @@ export class Engine implements Handler {
       hits: this.#hits,
       open: this.#open,
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
+      inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
       log: this.#options.log.map((sink, at) => ({
         name: sink.name,

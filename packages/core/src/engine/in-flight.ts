@@ -7,6 +7,9 @@ const SMALLEST_WINDOW = 64 * 1024
 /** Nobody waits longer for room: a clientless store on a stuck disk must not hold up everybody else for good. */
 const LONGEST_WAIT: Millis = 10_000
 
+/** Buffers kept for the next reader: making one costs as much as filling it. */
+const MAX_SPARE = 16
+
 interface Waiting {
   readonly bytes: number
   readonly go: () => void
@@ -16,6 +19,7 @@ export class InFlight {
   readonly #maxBytes: number
   readonly #clock: Clock
   readonly #waiting = new Set<Waiting>()
+  readonly #spare: Uint8Array[] = []
   #held = 0
   #readers = 0
 
@@ -67,6 +71,21 @@ export class InFlight {
   /** Something always fits when nothing else is there. */
   #hasRoom(bytes: number): boolean {
     return this.#held === 0 || this.#held + bytes <= this.#maxBytes
+  }
+
+  /** Memory for a reader, of so many bytes at least; to be given back. */
+  lend(bytes: number): Uint8Array {
+    const at = this.#spare.findIndex((buffer) => buffer.byteLength >= bytes && buffer.byteLength <= 2 * bytes)
+    const [spare] = at < 0 ? [] : this.#spare.splice(at, 1)
+    const buffer = spare ?? Buffer.allocUnsafeSlow(bytes)
+    if (spare === undefined) this.hold(bytes)
+    return buffer
+  }
+
+  /** `again`: nobody looks at it any more, so that the next one may have it. */
+  giveBack(buffer: Uint8Array, { again }: { again: boolean }): void {
+    if (again && this.#spare.length < MAX_SPARE) this.#spare.push(buffer)
+    else this.hold(-buffer.byteLength)
   }
 
   /** Counts those who read a body at present. */
