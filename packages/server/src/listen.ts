@@ -62,6 +62,8 @@ interface Conversation {
   /** In the order of their requests. Pipelining clients have several. */
   readonly responses: ServerResponse[]
   readonly tooMany: boolean
+  /** The last answer is decided, or out. */
+  ended: boolean
   /** Waiting for us to say that it may send its body. */
   expectsContinue: boolean
   /** Its parser has given up: to be told when everything asked before has been answered. */
@@ -94,7 +96,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
 
   server.on('connection', (socket: Socket) => {
     const tooMany = conversations.size >= options.maxConnections
-    conversations.set(socket, { responses: [], tooMany, expectsContinue: false, refusal: undefined })
+    conversations.set(socket, { responses: [], tooMany, ended: false, expectsContinue: false, refusal: undefined })
     socket.once('close', () => conversations.delete(socket))
   })
   server.on('drop', () => counts.dropped++)
@@ -102,20 +104,24 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request
     const conversation = conversations.get(socket) as Conversation
-    conversation.responses.push(response)
+    const { responses } = conversation
+    // What comes after the last that is answered does not count (RFC 9112 §9.6).
+    if (conversation.ended || responses.at(-1)?.shouldKeepAlive === false) return void request.resume()
+    responses.push(response)
     response.once('close', () => {
-      conversation.responses.splice(conversation.responses.indexOf(response), 1)
+      responses.splice(responses.indexOf(response), 1)
       if (conversation.refusal !== undefined) giveUp(socket, conversation, conversation.refusal)
-      else if (draining && conversation.responses.length === 0) socket.destroySoon()
+      else if (draining && responses.length === 0) socket.destroySoon()
       else if (!request.complete) linger(request, socket)
     })
-    const tooMuch = conversation.tooMany || conversation.responses.length > MAX_PIPELINED
+    const tooMuch = conversation.tooMany || responses.length > MAX_PIPELINED
     const refusal = tooMuch ? OVERLOADED : refusalOf(request)
     if (refusal === undefined) {
       if (draining) response.setHeader('Connection', 'close')
       handle(request, response)
       return
     }
+    conversation.ended = true
     if (refusal === OVERLOADED) counts.refused++
     else counts.malformed++
     response.writeHead(refusal.status, refusalFields(refusal)).end(refusalText(refusal))
@@ -125,15 +131,12 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   server.on('checkContinue', (request, response) => {
     const conversation = conversations.get(request.socket) as Conversation
     conversation.expectsContinue = true
-    // Without a 100 it is anybody's guess whether the body comes after all, so that nothing may follow it (RFC 9110 §10.1.1).
-    response.setHeader('Connection', 'close')
     const proceed = (event: string | symbol): void => {
       if (event !== 'readable' && event !== 'data') return
       request.off('newListener', proceed)
       conversation.expectsContinue = false
-      if (response.headersSent) return
-      if (!draining) response.removeHeader('Connection')
-      response.writeContinue()
+      // Without it, the answer is the last: it is anybody's guess whether the body comes after all (RFC 9110 §10.1.1).
+      if (!response.headersSent) response.writeContinue()
     }
     // The body is asked for when somebody reads it.
     request.on('newListener', proceed)
@@ -142,7 +145,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
 
   const giveUpOn = (socket: Socket, refusal: Refusal): void => {
     const conversation = conversations.get(socket)
-    if (conversation === undefined || conversation.refusal !== undefined) return
+    if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
     conversation.refusal = refusal
     if (refusal.status !== 408) counts.malformed++
     giveUp(socket, conversation, refusal)
@@ -165,7 +168,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const last = conversation?.responses.at(-1)
     if (conversation === undefined || last === undefined) return void socket.destroy()
     const takesNothing = socket.writableLength > 0
-    const sendsNothing = !last.req.complete && !conversation.expectsContinue && last.req.readableLength === 0
+    const { ended, expectsContinue } = conversation
+    const sendsNothing = !last.req.complete && !ended && !expectsContinue && last.req.readableLength === 0
     if (!takesNothing && !sendsNothing) {
       // Not the client's turn: origins have timeouts of their own.
       socket.setTimeout(options.bodyTimeoutMs)
