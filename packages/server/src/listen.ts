@@ -118,7 +118,9 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const refusal = tooMuch ? OVERLOADED : refusalOf(request)
     if (refusal === undefined) {
       if (draining) response.setHeader('Connection', 'close')
-      handle(request, response)
+      // About the server as a whole: no more than a way to see whether it answers (RFC 9110 §9.3.7).
+      if (request.url === '*') response.writeHead(204).end()
+      else handle(request, response)
       return
     }
     conversation.ended = true
@@ -127,6 +129,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     response.writeHead(refusal.status, refusalFields(refusal)).end(refusalText(refusal))
   }
   server.on('request', answer)
+  server.on('checkExpectation', answer)
 
   server.on('checkContinue', (request, response) => {
     const conversation = conversations.get(request.socket) as Conversation
@@ -228,8 +231,9 @@ function refusalFor({ code, message }: NodeJS.ErrnoException): Refusal {
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
     return { status: 413, message: 'the chunk extensions of the request are too large' }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, message: 'the head of the request took too long' }
-  if (code === 'HPE_INVALID_VERSION') return { status: 505, message: 'this server speaks HTTP/1.1' }
-  return malformed(message.replace(/^Parse Error: /, ''))
+  const detail = message.replace(/^Parse Error: /, '')
+  // Of a version that is none, such as "HTTP/1.1" with only a line feed after it, the parser says something else.
+  return detail === 'Invalid HTTP version' ? { status: 505, message: 'this server speaks HTTP/1.1' } : malformed(detail)
 }
 
 function refusalText({ status, message }: Refusal): string {

@@ -23,6 +23,7 @@ const heads: readonly [what: string, text: string, status: number][] = [
   ['white space before the first field', `GET / HTTP/1.1\r\n X: a\r\n${HOST}\r\n`, 400],
   ['a bare CR in a field', get('X: a\rb\r\n'), 400],
   ['a bare CR at the end of the request line', `GET / HTTP/1.1\r${HOST}\r\n`, 400],
+  ['a bare LF at the end of the request line', `GET / HTTP/1.1\n${HOST}\r\n`, 400],
   ['a bare LF at the end of a field', get('X: a\n'), 400],
   ['a bare LF as the empty line', `GET / HTTP/1.1\r\n${HOST}\n`, 400],
   ['NUL in a field value', get('X: a\0b\r\n'), 400],
@@ -60,6 +61,7 @@ const heads: readonly [what: string, text: string, status: number][] = [
   ['chunked and identity', post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n', '0\r\n\r\n'), 400],
   ['a folded transfer coding', post('Transfer-Encoding:\r\n chunked\r\n', '0\r\n\r\n'), 400],
   ['a transfer coding behind a control character', post('Transfer-Encoding: \x0bchunked\r\n', '0\r\n\r\n'), 400],
+  ['an empty transfer coding', post('Transfer-Encoding:\r\n', '0\r\n\r\n'), 400],
   ['a space before the colon of Transfer-Encoding', post('Transfer-Encoding : chunked\r\n', '0\r\n\r\n'), 400],
 
   ['no Host', 'GET / HTTP/1.1\r\n\r\n', 400],
@@ -71,8 +73,10 @@ const heads: readonly [what: string, text: string, status: number][] = [
   ['a Host with a user', host(' user@cdn.test'), 400],
   ['a Host with a scheme', host(' http://cdn.test'), 400],
   ['a Host with a port that is no number', host(' cdn.test:http'), 400],
+  ['a Host with a port that no machine has', host(' cdn.test:999999'), 400],
   ['a Host outside of ASCII', host(' \xe9.test'), 400],
   ['a Host with half a bracket', host(' [::1'), 400],
+  ['a Host whose brackets hold no address', host(' [::1::2]'), 400],
 
   ['a method in lower case', line('get / HTTP/1.1'), 400],
   ['a method that is no token', line('G(T / HTTP/1.1'), 400],
@@ -85,12 +89,14 @@ const heads: readonly [what: string, text: string, status: number][] = [
   ['a target that is no path', line('GET index.html HTTP/1.1'), 400],
   ['a target with a space', line('GET /a b HTTP/1.1'), 400],
   ['a target with a fragment', line('GET /a#b HTTP/1.1'), 400],
+  ['a target with a backslash', line('GET /a\\b HTTP/1.1'), 400],
   ['a target outside of ASCII', line('GET /\xe9 HTTP/1.1'), 400],
   ['a target with a control character', line('GET /\x01 HTTP/1.1'), 400],
   ['a target with DEL', line('GET /\x7f HTTP/1.1'), 400],
   ['a target of another scheme', line('GET ftp://cdn.test/ HTTP/1.1'), 400],
   ['a target without a host', line('GET http:///a HTTP/1.1'), 400],
   ['a target with a user', line('GET http://user@cdn.test/ HTTP/1.1'), 400],
+  ['a target with a port that no machine has', line('GET http://cdn.test:999999/ HTTP/1.1'), 400],
   ['the target of CONNECT', line('GET cdn.test:80 HTTP/1.1'), 400],
   ['the asterisk for something else than OPTIONS', line('GET * HTTP/1.1'), 400],
   ['a tab in the request line', line('GET\t/ HTTP/1.1'), 400],
@@ -98,11 +104,15 @@ const heads: readonly [what: string, text: string, status: number][] = [
   ['HTTP/2.0', line('GET / HTTP/2.0'), 505],
   ['HTTP/1.2', line('GET / HTTP/1.2'), 505],
   ['HTTP/0.9', line('GET / HTTP/0.9'), 505],
+  ['a version of too many digits', line('GET / HTTP/1.10'), 400],
+  ['half a version', line('GET / HTTP/1'), 400],
   ['a version in lower case', line('GET / http/1.1'), 400],
+  ['a space after the version', line('GET / HTTP/1.1 '), 400],
   ['another protocol', line('GET / HTTX/1.1'), 400],
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
   ['a TLS handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
 
+  ['an expectation that nobody meets', post('Expect: 200-ok\r\nContent-Length: 5\r\n'), 417],
   ['a large field', get(`X: ${'a'.repeat(3000)}\r\n`), 431],
   ['many fields, too large together', get(`X-Some-Field: some value\r\n`.repeat(100)), 431],
   ['a large target', line(`GET /${'a'.repeat(3000)} HTTP/1.1`), 431],
@@ -208,6 +218,12 @@ describe('takes, as the standard wants it', () => {
   test('an upgrade, as if it had not been asked for', async (t) => {
     const { client } = await send(t, get('Connection: upgrade\r\nUpgrade: websocket\r\n'))
     assert.deepEqual(statuses(await client.until('GET /')), [200])
+  })
+
+  test('OPTIONS of the server as a whole, which no origin is asked for', async (t) => {
+    const { client, whole } = await send(t, line('OPTIONS * HTTP/1.1') + SMUGGLED.replace('smuggled', 'next'))
+    assert.deepEqual(statuses(await client.until('GET /next')), [204, 200])
+    assert.deepEqual(whole, ['GET /next'])
   })
 })
 
