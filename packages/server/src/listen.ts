@@ -62,6 +62,8 @@ interface Conversation {
   /** In the order of their requests. Pipelining clients have several. */
   readonly responses: ServerResponse[]
   readonly tooMany: boolean
+  /** The one that came last, and so the only one that may still be coming in. */
+  request: IncomingMessage | undefined
   /** The last answer is decided, or out. */
   ended: boolean
   /** Waiting for us to say that it may send its body. */
@@ -95,9 +97,26 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   Object.assign(server, { httpAllowHalfOpen: true })
 
   server.on('connection', (socket: Socket) => {
-    const tooMany = conversations.size >= options.maxConnections
-    conversations.set(socket, { responses: [], tooMany, ended: false, expectsContinue: false, refusal: undefined })
+    const conversation: Conversation = {
+      responses: [],
+      tooMany: conversations.size >= options.maxConnections,
+      request: undefined,
+      ended: false,
+      expectsContinue: false,
+      refusal: undefined,
+    }
+    conversations.set(socket, conversation)
     socket.once('close', () => conversations.delete(socket))
+    const { destroySoon } = socket
+    // Node calls it when the last answer is out. A client that is still sending would lose that answer (RFC 9112 §9.6).
+    socket.destroySoon = () => {
+      conversation.ended = true
+      const { request } = conversation
+      if (request === undefined || request.complete) return destroySoon.call(socket)
+      socket.end()
+      skip(request, socket)
+      request.once('end', () => destroySoon.call(socket))
+    }
   })
   server.on('drop', () => counts.dropped++)
 
@@ -105,14 +124,16 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const { socket } = request
     const conversation = conversations.get(socket) as Conversation
     const { responses } = conversation
+    conversation.request = request
     // What comes after the last that is answered does not count (RFC 9112 §9.6).
     if (conversation.ended || responses.at(-1)?.shouldKeepAlive === false) return void request.resume()
     responses.push(response)
     response.once('close', () => {
       responses.splice(responses.indexOf(response), 1)
       if (conversation.refusal !== undefined) giveUp(socket, conversation, conversation.refusal)
+      else if (conversation.ended) return
       else if (draining && responses.length === 0) socket.destroySoon()
-      else if (!request.complete) linger(request, socket)
+      else if (!request.complete) skip(request, socket)
     })
     const tooMuch = conversation.tooMany || responses.length > MAX_PIPELINED
     const refusal = tooMuch ? OVERLOADED : refusalOf(request)
@@ -210,8 +231,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   }
 }
 
-/** The rest of a body that has been answered already is thrown away, but not for ever. */
-function linger(request: IncomingMessage, socket: Socket): void {
+/** Throws away the rest of a body that has been answered already, but not for ever. */
+function skip(request: IncomingMessage, socket: Socket): void {
   const end = setTimeout(() => socket.destroy(), LINGER_MS)
   for (const event of ['end', 'close']) request.once(event, () => clearTimeout(end))
 }

@@ -1,6 +1,9 @@
-// Several requests on one connection, answers before a body has come, and clients that end their side.
+// Several requests on one connection, answers before a body has come, clients that end their side, clients that go on sending.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { describe, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { rawClient, statuses } from './support/raw-client.ts'
 import { serve } from './support/served.ts'
 
@@ -130,5 +133,36 @@ describe('a client that ends its side', { concurrency: true, timeout: 20_000 }, 
     const client = await rawClient(t, served.url, '', { halfOpen: true })
     client.socket.end()
     assert.equal(await client.end(), '')
+  })
+})
+
+/** Whether a connection still takes what is sent. */
+function taken(socket: Socket, text: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.write(text, (error) => resolve(!error))
+  })
+}
+
+describe('a client that goes on sending after it has been refused', { timeout: 20_000 }, () => {
+  const tooLong = `POST / HTTP/1.1\r\nHost: not a host\r\nContent-Length: 1000000\r\n\r\n`
+
+  test('still gets to see the answer', async (t) => {
+    const served = await serve(t)
+    const client = await rawClient(t, served.url, tooLong, { halfOpen: true })
+    assert.deepEqual(statuses(await client.end()), [400])
+    // To a connection that is closed, it could not.
+    for (let sent = 0; sent < 1_000_000; sent += 100_000) assert.equal(await taken(client.socket, 'a'.repeat(100_000)), true)
+    client.socket.end()
+    if (!client.socket.closed) await once(client.socket, 'close')
+  })
+
+  test('is not listened to for ever', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const served = await serve(t)
+    const client = await rawClient(t, served.url, tooLong, { halfOpen: true })
+    assert.deepEqual(statuses(await client.end()), [400])
+    t.mock.timers.tick(5_000)
+    t.mock.timers.reset()
+    while (await taken(client.socket, 'a')) await setImmediate()
   })
 })
