@@ -57,6 +57,9 @@ const LINGER_MS = 5_000
 /** How often Node looks for heads that take too long. */
 const CHECKING_INTERVAL_MS = 1_000
 
+/** Methods that ask for no change (RFC 9110 §9.2.1). */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
 /** What is under way on one connection. */
 interface Conversation {
   /** In the order of their requests. Pipelining clients have several. */
@@ -140,8 +143,16 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     if (refusal === undefined) {
       if (draining) response.setHeader('Connection', 'close')
       // About the server as a whole: no more than a way to see whether it answers (RFC 9110 §9.3.7).
-      if (request.url === '*') response.writeHead(204).end()
-      else handle(request, response)
+      if (request.url === '*') return void response.writeHead(204).end()
+      const before = responses.at(-2)
+      // Only safe requests are answered side by side (RFC 9112 §9.3.2).
+      if (before === undefined || responses.every(({ req }) => SAFE.has(req.method as string))) {
+        handle(request, response)
+        return
+      }
+      before.once('close', () => {
+        if (before.shouldKeepAlive && !socket.destroyed) handle(request, response)
+      })
       return
     }
     conversation.ended = true

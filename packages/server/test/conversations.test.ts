@@ -9,6 +9,8 @@ import { serve } from './support/served.ts'
 
 const HOST = 'Host: cdn.test\r\n'
 const get = (target: string, fields = '') => `GET ${target} HTTP/1.1\r\n${HOST}${fields}\r\n`
+const post = (target: string, body: string, fields = '') =>
+  `POST ${target} HTTP/1.1\r\n${HOST}Content-Length: ${body.length}\r\n${fields}\r\n${body}`
 
 /** The bodies of answers that say what was asked for, in the order in which they came. */
 function answers(received: string): string[] {
@@ -26,6 +28,20 @@ describe('requests on one connection', { concurrency: true, timeout: 20_000 }, (
     assert.equal(client.received(), '')
     slow.resolve()
     assert.deepEqual(answers(await client.until('GET /last')), ['GET /slow', 'GET /fast', 'GET /last'])
+  })
+
+  test('wait for each other when one of them changes something', async (t) => {
+    const change = Promise.withResolvers<void>()
+    const served = await serve(t, {
+      answer: ({ method, target }) => ({ body: `${method} ${target}`, ...(method === 'POST' ? { after: change.promise } : {}) }),
+    })
+    const asked = () => served.origin.requests.map(({ method, target }) => `${method} ${target}`)
+    const client = await rawClient(t, served.url, get('/before') + post('/change', 'hello') + get('/after') + get('/last'))
+    await client.until('GET /before')
+    await served.until(() => asked().includes('POST /change'))
+    assert.deepEqual(asked(), ['GET /before', 'POST /change'])
+    change.resolve()
+    assert.deepEqual(answers(await client.until('GET /last')), ['GET /before', 'POST /change', 'GET /after', 'GET /last'])
   })
 
   const malformed: readonly [what: string, text: string][] = [
