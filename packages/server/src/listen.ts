@@ -186,7 +186,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     giveUp(socket, conversation, refusal)
   }
 
-  server.on('connect', (_, socket: Socket) => {
+  server.on('connect', ({ socket }) => {
     // Node has let go of it.
     socket.on('error', () => socket.destroy()).resume()
     giveUpOn(socket, { status: 501, message: 'this server has no CONNECT' })

@@ -48,6 +48,7 @@ describe('requests on one connection', { concurrency: true, timeout: 20_000 }, (
     ['the parser cannot go on after', get('/bad', 'X : a\r\n')],
     ['only we find malformed', get('/bad', HOST)],
     ['has a malformed body', `POST /bad HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\nxyz\r\n`],
+    ['is for a tunnel', `CONNECT cdn.test:443 HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\n`],
   ]
   for (const [what, text] of malformed) {
     test(`are answered when they came before one that ${what}; those after it reach no origin`, async (t) => {
