@@ -141,7 +141,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const tooMuch = conversation.tooMany || responses.length > MAX_PIPELINED
     const refusal = tooMuch ? OVERLOADED : refusalOf(request)
     if (refusal === undefined) {
-      if (draining) response.setHeader('Connection', 'close')
+      if (draining) response.shouldKeepAlive = false
       // About the server as a whole: no more than a way to see whether it answers (RFC 9110 §9.3.7).
       if (request.url === '*') return void response.writeHead(204).end()
       const before = responses.at(-2)
@@ -231,7 +231,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
       draining = true
       const closed = new Promise((resolve) => server.close(resolve))
       for (const [socket, { responses }] of conversations) {
-        for (const response of responses) if (!response.headersSent) response.setHeader('Connection', 'close')
+        const last = responses.at(-1)
+        if (last?.headersSent === false) last.shouldKeepAlive = false
         // Nothing has been asked on it, and Node does not count it as idle.
         if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
       }
