@@ -37,7 +37,9 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     // No token, no answer: not even whether there is such a path.
     if (!isAuthorized(request, token)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
-    void answer(request, subject).then(({ status, body }) => send(response, status, body))
+    void answer(request, subject)
+      .catch((error: Error) => ({ status: 500, body: { error: error.message } }))
+      .then(({ status, body }) => send(response, status, body))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -57,7 +59,8 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
 
 async function answer(request: IncomingMessage, { cdn, ready, stats }: Subject): Promise<Answer> {
   if (request.method !== 'GET') return { status: 405, body: { error: 'only GET' } }
-  const url = new URL(request.url ?? '/', 'http://admin')
+  const url = URL.parse(request.url ?? '', 'http://admin')
+  if (url === null) return { status: 400, body: { error: 'the target is not a URL' } }
   switch (url.pathname) {
     case '/health':
       return { status: 200, body: { healthy: true } }
@@ -112,6 +115,7 @@ function send(response: ServerResponse, status: number, body: object): void {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(json),
     'Cache-Control': 'no-store',
+    ...(status === 405 ? { Allow: 'GET' } : {}),
   })
   response.end(json)
 }

@@ -28,7 +28,10 @@ async function main([name = '', ...rest]: readonly string[]): Promise<number> {
   if (name === '') throw new Failure(`what is it to do?\n\n${USAGE.trimEnd()}`, 2)
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined)
-    throw new Failure(`there is no command ${JSON.stringify(name)}${suggestion(name, Object.keys(COMMANDS))}`, 2)
+    throw new Failure(
+      `there is no command ${JSON.stringify(name)}${suggestion(name, [...Object.keys(COMMANDS), '--help', '--version'])}`,
+      2,
+    )
   const { values, operands } = readArguments(rest, { options: { ...command.options, help: HELP }, operands: command.operands })
   if (values.help === true) return say(`Usage: ${command.usage}\n\n${command.help}`)
   return command.run(values as Parameters<Command['run']>[0], operands)

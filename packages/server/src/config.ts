@@ -107,9 +107,9 @@ const diskOption: Check = (value, path) => {
 }
 
 const timeout = duration(0.001, MAX_SECONDS)
-const port = integer(0, 65_535)
-const host = text((value) => (/^[\w.:-]+$/.test(value) ? undefined : `${shown(value)} is neither a name nor an address`))
-const token = text((value) =>
+export const port = integer(0, 65_535)
+export const host = text((value) => (/^[\w.:-]+$/.test(value) ? undefined : `${shown(value)} is neither a name nor an address`))
+export const token = text((value) =>
   /^[\x21-\x7e]+$/.test(value) && value.length >= MIN_TOKEN
     ? undefined
     : `write at least ${MIN_TOKEN} characters without white space`,

@@ -57,11 +57,18 @@ const LINGER_MS = 5_000
 /** How often Node looks for heads that take too long. */
 const CHECKING_INTERVAL_MS = 1_000
 
+/** Methods that ask for no change (RFC 9110 §9.2.1). */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
 /** What is under way on one connection. */
 interface Conversation {
   /** In the order of their requests. Pipelining clients have several. */
   readonly responses: ServerResponse[]
   readonly tooMany: boolean
+  /** The one that came last, and so the only one that may still be coming in. */
+  request: IncomingMessage | undefined
+  /** The last answer is decided, or out. */
+  ended: boolean
   /** Waiting for us to say that it may send its body. */
   expectsContinue: boolean
   /** Its parser has given up: to be told when everything asked before has been answered. */
@@ -93,47 +100,78 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   Object.assign(server, { httpAllowHalfOpen: true })
 
   server.on('connection', (socket: Socket) => {
-    const tooMany = conversations.size >= options.maxConnections
-    conversations.set(socket, { responses: [], tooMany, expectsContinue: false, refusal: undefined })
+    const conversation: Conversation = {
+      responses: [],
+      tooMany: conversations.size >= options.maxConnections,
+      request: undefined,
+      ended: false,
+      expectsContinue: false,
+      refusal: undefined,
+    }
+    conversations.set(socket, conversation)
     socket.once('close', () => conversations.delete(socket))
+    const { destroySoon } = socket
+    // Node calls it when the last answer is out. A client that is still sending would lose that answer (RFC 9112 §9.6).
+    socket.destroySoon = () => {
+      conversation.ended = true
+      const { request } = conversation
+      if (request === undefined || request.complete) return destroySoon.call(socket)
+      socket.end()
+      skip(request, socket)
+      request.once('end', () => destroySoon.call(socket))
+    }
   })
   server.on('drop', () => counts.dropped++)
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request
     const conversation = conversations.get(socket) as Conversation
-    conversation.responses.push(response)
+    const { responses } = conversation
+    conversation.request = request
+    // What comes after the last that is answered does not count (RFC 9112 §9.6).
+    if (conversation.ended || responses.at(-1)?.shouldKeepAlive === false) return void request.resume()
+    responses.push(response)
     response.once('close', () => {
-      conversation.responses.splice(conversation.responses.indexOf(response), 1)
+      responses.splice(responses.indexOf(response), 1)
       if (conversation.refusal !== undefined) giveUp(socket, conversation, conversation.refusal)
-      else if (draining && conversation.responses.length === 0) socket.destroySoon()
-      else if (!request.complete) linger(request, socket)
+      else if (conversation.ended) return
+      else if (draining && responses.length === 0) socket.destroySoon()
+      else if (!request.complete) skip(request, socket)
     })
-    const tooMuch = conversation.tooMany || conversation.responses.length > MAX_PIPELINED
+    const tooMuch = conversation.tooMany || responses.length > MAX_PIPELINED
     const refusal = tooMuch ? OVERLOADED : refusalOf(request)
     if (refusal === undefined) {
-      if (draining) response.setHeader('Connection', 'close')
-      handle(request, response)
+      if (draining) response.shouldKeepAlive = false
+      // About the server as a whole: no more than a way to see whether it answers (RFC 9110 §9.3.7).
+      if (request.url === '*') return void response.writeHead(204).end()
+      const before = responses.at(-2)
+      // Only safe requests are answered side by side (RFC 9112 §9.3.2).
+      if (before === undefined || responses.every(({ req }) => SAFE.has(req.method as string))) {
+        handle(request, response)
+        return
+      }
+      before.once('close', () => {
+        if (before.shouldKeepAlive && !socket.destroyed) handle(request, response)
+      })
       return
     }
+    conversation.ended = true
     if (refusal === OVERLOADED) counts.refused++
     else counts.malformed++
     response.writeHead(refusal.status, refusalFields(refusal)).end(refusalText(refusal))
   }
   server.on('request', answer)
+  server.on('checkExpectation', answer)
 
   server.on('checkContinue', (request, response) => {
     const conversation = conversations.get(request.socket) as Conversation
     conversation.expectsContinue = true
-    // Without a 100 it is anybody's guess whether the body comes after all, so that nothing may follow it (RFC 9110 §10.1.1).
-    response.setHeader('Connection', 'close')
     const proceed = (event: string | symbol): void => {
       if (event !== 'readable' && event !== 'data') return
       request.off('newListener', proceed)
       conversation.expectsContinue = false
-      if (response.headersSent) return
-      if (!draining) response.removeHeader('Connection')
-      response.writeContinue()
+      // Without it, the answer is the last: it is anybody's guess whether the body comes after all (RFC 9110 §10.1.1).
+      if (!response.headersSent) response.writeContinue()
     }
     // The body is asked for when somebody reads it.
     request.on('newListener', proceed)
@@ -142,13 +180,13 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
 
   const giveUpOn = (socket: Socket, refusal: Refusal): void => {
     const conversation = conversations.get(socket)
-    if (conversation === undefined || conversation.refusal !== undefined) return
+    if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
     conversation.refusal = refusal
     if (refusal.status !== 408) counts.malformed++
     giveUp(socket, conversation, refusal)
   }
 
-  server.on('connect', (_, socket: Socket) => {
+  server.on('connect', ({ socket }) => {
     // Node has let go of it.
     socket.on('error', () => socket.destroy()).resume()
     giveUpOn(socket, { status: 501, message: 'this server has no CONNECT' })
@@ -165,7 +203,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const last = conversation?.responses.at(-1)
     if (conversation === undefined || last === undefined) return void socket.destroy()
     const takesNothing = socket.writableLength > 0
-    const sendsNothing = !last.req.complete && !conversation.expectsContinue && last.req.readableLength === 0
+    const { ended, expectsContinue } = conversation
+    const sendsNothing = !last.req.complete && !ended && !expectsContinue && last.req.readableLength === 0
     if (!takesNothing && !sendsNothing) {
       // Not the client's turn: origins have timeouts of their own.
       socket.setTimeout(options.bodyTimeoutMs)
@@ -192,7 +231,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
       draining = true
       const closed = new Promise((resolve) => server.close(resolve))
       for (const [socket, { responses }] of conversations) {
-        for (const response of responses) if (!response.headersSent) response.setHeader('Connection', 'close')
+        const last = responses.at(-1)
+        if (last?.headersSent === false) last.shouldKeepAlive = false
         // Nothing has been asked on it, and Node does not count it as idle.
         if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
       }
@@ -203,8 +243,8 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   }
 }
 
-/** The rest of a body that has been answered already is thrown away, but not for ever. */
-function linger(request: IncomingMessage, socket: Socket): void {
+/** Throws away the rest of a body that has been answered already, but not for ever. */
+function skip(request: IncomingMessage, socket: Socket): void {
   const end = setTimeout(() => socket.destroy(), LINGER_MS)
   for (const event of ['end', 'close']) request.once(event, () => clearTimeout(end))
 }
@@ -224,8 +264,9 @@ function refusalFor({ code, message }: NodeJS.ErrnoException): Refusal {
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
     return { status: 413, message: 'the chunk extensions of the request are too large' }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, message: 'the head of the request took too long' }
-  if (code === 'HPE_INVALID_VERSION') return { status: 505, message: 'this server speaks HTTP/1.1' }
-  return malformed(message.replace(/^Parse Error: /, ''))
+  const detail = message.replace(/^Parse Error: /, '')
+  // Of a version that is none, such as "HTTP/1.1" with only a line feed after it, the parser says something else.
+  return detail === 'Invalid HTTP version' ? { status: 505, message: 'this server speaks HTTP/1.1' } : malformed(detail)
 }
 
 function refusalText({ status, message }: Refusal): string {

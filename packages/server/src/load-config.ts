@@ -69,7 +69,7 @@ function messageOf(error: unknown): string {
 }
 
 function hintFor(error: unknown): string | undefined {
-  const { code = '', message = '' } = error as { code?: string; message?: string }
+  const { code = '', message = '' } = Object(error) as { code?: string; message?: string }
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
     return 'Node removes types and compiles nothing: write an object instead of an enum or a namespace, and assign parameters to properties.'
   }
@@ -91,13 +91,15 @@ function hintFor(error: unknown): string | undefined {
 
 /** Where it happened, as well as that can be told: the lines of source, or the place in a file. */
 function excerpt(path: string, error: unknown): readonly string[] {
-  const { stack = '', code } = error as { stack?: string; code?: string }
+  const { stack = '', code } = Object(error) as { stack?: string; code?: string }
   if (!(error instanceof SyntaxError)) {
     const place = /\bfile:\/\/[^\s)]+/.exec(stack)?.[0]
     return place === undefined || code === 'ERR_MODULE_NOT_FOUND' ? [] : [`at ${readable(place)}`]
   }
   // The engine knows the line of a mistake in JavaScript, and tells it only to standard error.
-  const told = stack.startsWith('file:') ? stack : spawnSync(process.execPath, ['--check', path], { encoding: 'utf8' }).stderr
+  const told = stack.startsWith('SyntaxError')
+    ? spawnSync(process.execPath, ['--check', path], { encoding: 'utf8' }).stderr
+    : stack
   const [source = ''] = told.split(/\n+SyntaxError/)
   return source === '' ? [] : readable(source).split('\n')
 }

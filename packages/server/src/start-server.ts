@@ -88,9 +88,12 @@ export async function startServer({
 
   async function stop(graceMs: number): Promise<void> {
     draining = true
-    log.info({ graceMs, open: listener.stats().connections }, 'stopping: what is under way is finished')
     const end = systemClock.now() + graceMs
-    await listener.stop(graceMs)
+    const open = listener.stats().connections
+    const drained = listener.stop(graceMs)
+    // Who reads this can rely on it: nobody gets in any more.
+    log.info({ graceMs, open }, 'stopping: what is under way is finished')
+    await drained
     await cdn.close({ graceMs: Math.max(0, end - systemClock.now()) })
     trouble.stop()
     if (access !== undefined) await removeAdminAccess(dataFolder(folder), access)

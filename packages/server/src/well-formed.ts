@@ -1,5 +1,6 @@
 // What a request must be beyond what Node's parser sees to.
 import type { IncomingMessage } from 'node:http'
+import { isIPv6 } from 'node:net'
 
 /** What a request is refused with. The connection ends with it: who knows where the next request would begin. */
 export interface Refusal {
@@ -12,7 +13,7 @@ export interface Refusal {
 const MAX_FIELDS = 256
 
 /** A host with an optional port (RFC 9110 §7.2), by its characters; which hosts there are is for the routes to say. */
-const HOST = /^(?:[\w.~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/
+const HOST = /^(?:[\w.~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
 
 /** What RFC 9110 and RFC 9112 forbid and Node lets through, or leaves to us to know. */
 export function refusalOf(request: IncomingMessage): Refusal | undefined {
@@ -28,11 +29,15 @@ export function refusalOf(request: IncomingMessage): Refusal | undefined {
     // Comparing lengths first: this is done for every field of every request.
     if (name.length === 4 && name.toLowerCase() === 'host') {
       hosts++
-      if (!HOST.test(value)) return malformed('its Host is none')
+      if (!isHost(value)) return malformed('its Host is none')
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       // Nobody can say where such a message ends (RFC 9112 §6.1).
       if (httpVersion === '1.0') return malformed('HTTP/1.0 has no Transfer-Encoding')
+      if (value === '') return malformed('its Transfer-Encoding is empty')
       if (value.toLowerCase() !== 'chunked') return { status: 501, message: 'this server knows no transfer coding but chunked' }
+    } else if (name.length === 6 && name.toLowerCase() === 'expect') {
+      if (httpVersion === '1.1' && value.toLowerCase() !== '100-continue')
+        return { status: 417, message: 'this server meets no expectation but 100-continue' }
     }
   }
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) return malformed('it needs exactly one Host')
@@ -41,9 +46,15 @@ export function refusalOf(request: IncomingMessage): Refusal | undefined {
 
 /** Origin form, absolute form, or the asterisk of OPTIONS (RFC 9112 §3.2). */
 function isTarget(url: string, method: string | undefined): boolean {
-  if (url.includes('#')) return false
+  // Node lets both pass.
+  if (/[#\\]/.test(url)) return false
   if (url.startsWith('/')) return true
-  return /^https?:\/\/[^/?@]+(?:[/?]|$)/i.test(url) || (url === '*' && method === 'OPTIONS')
+  const [, host] = /^https?:\/\/([^/?]+)/i.exec(url) ?? []
+  return host === undefined ? url === '*' && method === 'OPTIONS' : isHost(host)
+}
+
+function isHost(value: string): boolean {
+  return HOST.test(value) && (!value.startsWith('[') || isIPv6(value.slice(1, value.indexOf(']'))))
 }
 
 export function malformed(detail: string): Refusal {

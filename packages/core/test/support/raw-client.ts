@@ -18,8 +18,8 @@ export interface RawClient {
   reset(): void
 }
 
-export async function rawClient(port: number, text = ''): Promise<RawClient> {
-  const socket = connect({ port, host: '127.0.0.1' })
+export async function rawClient(port: number, text = '', options: { allowHalfOpen?: boolean } = {}): Promise<RawClient> {
+  const socket = connect({ port, host: '127.0.0.1', ...options })
   let received = ''
   let ended = false
   const { happened, until } = watched()

@@ -55,6 +55,8 @@ async function access({
     throw new Failure(
       `no server runs in ${project(config)}; start one with "simple-cdn start", or name one with --admin and --token`,
     )
+  if (!/^https?:\/\/./i.test(url) || !URL.canParse(url))
+    throw new Failure(`${JSON.stringify(url)} is not the URL of an admin listener, such as "http://127.0.0.1:9000"`, 2)
   const known = token ?? left?.token
   if (known === undefined) throw new Failure(`the token of ${url} is missing; give it with --token or CDN_ADMIN_TOKEN`, 2)
   return { url: url.replace(/\/$/, ''), token: known }

@@ -1,7 +1,7 @@
 // simple-cdn start: loads the configuration, serves, and stops when it is told to.
 import { dirname } from 'node:path'
-import { integer } from '@simple-cdn/core/config'
-import type { ServerConfig } from '../config.ts'
+import { type Check, mistakeLine } from '@simple-cdn/core/config'
+import { host as hostCheck, port as portCheck, type ServerConfig, token as tokenCheck } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { findConfig, loadConfig } from '../load-config.ts'
 import { stderrLog } from '../log.ts'
@@ -33,36 +33,43 @@ CDN_ADMIN_TOKEN sets the token of the admin listener, in place of server.admin.t
     try {
       server = await startServer({ config, folder: dirname(path), log, ...overrides(values, config.server ?? {}) })
     } catch (error) {
-      throw explained(error)
+      throw explained(error, config.server?.admin)
     }
     return stopOnSignal(server, log)
   },
 }
 
 /** What the command line and the environment say, in this order. */
-function overrides({ host, port = process.env.PORT }: Values, { admin }: ServerConfig): ServerConfig {
-  const token = process.env.CDN_ADMIN_TOKEN
+function overrides({ host, port }: Values, { admin }: ServerConfig): ServerConfig {
+  const { PORT = '', CDN_ADMIN_TOKEN: token = '' } = process.env
   return {
-    ...(host === undefined ? {} : { host }),
-    ...(port === undefined || port === '' ? {} : { port: portNumber(port) }),
-    ...(token === undefined || token === '' || admin === false ? {} : { admin: { ...admin, token } }),
+    ...(host === undefined ? {} : { host: fit('--host', host, hostCheck) }),
+    ...(port === undefined && PORT !== '' ? { port: fit('PORT', asNumber(PORT), portCheck) } : {}),
+    ...(port === undefined ? {} : { port: fit('--port', asNumber(port), portCheck) }),
+    ...(token === '' || admin === false ? {} : { admin: { ...admin, token: fit('CDN_ADMIN_TOKEN', token, tokenCheck) } }),
   }
 }
 
-function portNumber(written: string): number {
-  const port = /^\d{1,5}$/.test(written) ? Number(written) : written
-  const [mistake] = integer(0, 65_535)(port, 'the port')
-  if (mistake !== undefined) throw new Failure(`${mistake.path} ${mistake.message}`, 2)
-  return port as number
+/** `value`, when the configuration might have said it. `name` is where it was written. */
+function fit<Value>(name: string, value: Value, check: Check): Value {
+  const [mistake] = check(value, name)
+  if (mistake !== undefined) throw new Failure(mistakeLine(mistake), 2)
+  return value
+}
+
+/** As it was written when it is none, so that the check can show it. */
+function asNumber(written: string): number {
+  return (/^\d+$/.test(written) ? Number(written) : written) as number
 }
 
 /** What commonly keeps a server from listening, in words; anything else as it is. */
-function explained(error: unknown): unknown {
-  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
-  const where = `${address ?? 'this host'}${port === undefined ? '' : `, port ${port}`}`
-  if (code === 'EADDRINUSE') return new Failure(`another program listens on ${where}; end it, or choose another with --port`)
+function explained(error: unknown, admin: ServerConfig['admin']): unknown {
+  const { code, port, ...failed } = error as NodeJS.ErrnoException & { address?: string; hostname?: string; port?: number }
+  const host = failed.address ?? failed.hostname
+  const where = port === undefined ? host : `${host}, port ${port}`
+  const option = admin && admin.port === port ? 'server.admin.port' : '--port'
+  if (code === 'EADDRINUSE') return new Failure(`another program listens on ${where}; end it, or choose another with ${option}`)
   if (code === 'EACCES') return new Failure(`this user may not listen on ${where}; ports below 1024 need a privilege`)
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return new Failure(`this machine has no ${where}; choose another with --host`)
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return new Failure(`this machine has no ${where}; choose another host`)
   return error
 }
