@@ -70,7 +70,7 @@ async function bench(quick: boolean, write: boolean): Promise<void> {
   const load = findLoad(cores.load)
   pinSelf(cores.load)
 
-  const origin = await startOrigin(bodyBytes)
+  const origin = await startOrigin(Buffer.alloc(bodyBytes, 'All work and no play makes Jack a dull boy.\n'))
   const { nginx, nginxNoLog, nodeLean, counted, toFile } = await startSubjects(cores.server, origin.url)
   const subjects = [nginx, nginxNoLog, nodeLean, counted, toFile]
   for (const { server } of subjects) await (await fetch(`${server.url}/page`)).arrayBuffer()

@@ -46,7 +46,7 @@ function generator(core: number): Load {
 }
 
 /** What a program prints. Throws when it fails. Ends with this process. */
-async function output(core: number, file: string, args: readonly string[]): Promise<string> {
+export async function output(core: number, file: string, args: readonly string[]): Promise<string> {
   const child = spawnOn(core, file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const end = (): boolean => child.kill()
   process.once('exit', end)

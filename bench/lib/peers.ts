@@ -27,10 +27,13 @@ export interface BenchOrigin {
   close(): void
 }
 
-/** An origin in this process that gives every path the same cacheable body of `bytes` bytes. */
-export async function startOrigin(bytes: number): Promise<BenchOrigin> {
-  const body = Buffer.alloc(bytes, 'All work and no play makes Jack a dull boy.\n')
-  const head = ['Content-Type', 'text/plain', 'Content-Length', `${bytes}`, 'Cache-Control', 'max-age=3600', 'ETag', '"1"']
+/** An origin in this process that gives every path the same cacheable body. */
+export async function startOrigin(body: Buffer): Promise<BenchOrigin> {
+  const head = [
+    ...['Content-Type', 'text/plain', 'Content-Length', `${body.byteLength}`, 'Cache-Control', 'max-age=3600', 'ETag', '"1"'],
+    // Without it, nginx gives no ranges. Nobody who has been given the whole asks this origin for any.
+    ...['Accept-Ranges', 'bytes'],
+  ]
   let requests = 0
   const server = createServer((_, response) => {
     requests++
@@ -86,6 +89,38 @@ http {
   }
 }
 `
+
+/** Varnish as its package has it, before `origin`, but with 1 GB of memory for bodies. It writes no log but that in memory. */
+export async function startVarnish(core: number, origin: string): Promise<Server> {
+  const folder = temporaryFolder()
+  // Started by root, the child is somebody else.
+  chmodSync(folder, 0o755)
+  const port = await freePort()
+  const address = ['-a', `127.0.0.1:${port}`, '-T', 'none', '-b', new URL(origin).host]
+  const args = ['-F', '-n', join(folder, 'varnish'), ...address, '-s', 'malloc,1G']
+  const varnish = launch(core, folder, 'varnishd', args, 'ignore')
+  return server(varnish, port, async () => undefined)
+}
+
+/** The program itself, `simple-cdn start`, before `origin`: with these sizes, everything else at its default. Both logs go to files. */
+export async function startProgram(
+  core: number,
+  origin: string,
+  sizes: { memory: string; disk: false | string },
+): Promise<Server> {
+  const folder = temporaryFolder()
+  const port = await freePort()
+  const config = join(folder, 'cdn.config.json')
+  const routes = [{ match: '/*', origin: 'app' }]
+  writeFileSync(config, JSON.stringify({ origins: { app: origin }, routes, ...sizes, server: { host: '127.0.0.1', port } }))
+  const out = join(folder, 'stdout')
+  const logs = [openSync(out, 'a'), openSync(join(folder, 'stderr'), 'a')] as const
+  const program = join(import.meta.dirname, '../../packages/server/src/bin.ts')
+  const words = ['--conditions=@simple-cdn/source', program, 'start', '--config', config]
+  const started = launch(core, folder, process.execPath, words, ['ignore', ...logs])
+  for (const log of logs) closeSync(log)
+  return server(started, port, async () => takeLines(out))
+}
 
 /**
  * A server that is a script of ours: it is given the origin's URL and `args`, listens on a port of 127.0.0.1 and sends `{ port }`

@@ -30,7 +30,8 @@ export function ratios(row: Row, base: Row): number[] {
   return row.rounds.map((round, index) => cpuPerRequest(round) / cpuPerRequest(base.rounds[index] as Measurement))
 }
 
-const withRange = (values: readonly number[], digits: number): string =>
+/** The median, and the smallest and the largest. */
+export const withRange = (values: readonly number[], digits: number): string =>
   `${median(values).toFixed(digits)} [${Math.min(...values).toFixed(digits)}-${Math.max(...values).toFixed(digits)}]`
 
 /** A Markdown table, good to read as it is. A ratio to each of `bases`, by the heading it stands under. */

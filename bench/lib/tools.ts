@@ -14,14 +14,30 @@ function version(program: string, flag: string): string | undefined {
 
 /** nginx's version; Debian's package is installed first if need be. Throws `Missing` when that cannot be done. */
 export function requireNginx(): string {
-  const found = version('nginx', '-v')
+  return requireServer('nginx', 'nginx', '-v')
+}
+
+/** Varnish's version, as `requireNginx`. */
+export function requireVarnish(): string {
+  return requireServer('varnish', 'varnishd', '-V')
+}
+
+/** wrk's version, as `requireNginx`, for what its substitute cannot do. */
+export function requireWrk(): string {
+  const found = findWrk()
+  if (found === undefined) throw new Missing('wrk: sudo apt-get install --no-install-recommends wrk')
+  return found
+}
+
+function requireServer(name: string, program: string, flag: string): string {
+  const found = version(program, flag)
   if (found !== undefined) return found
-  install('nginx')
+  install(name)
   // The package starts a server with its default site, now and at each boot. Nobody asked for one.
-  run('service', 'nginx', 'stop')
-  run('update-rc.d', 'nginx', 'disable')
-  const installed = version('nginx', '-v')
-  if (installed === undefined) throw new Missing('nginx: sudo apt-get install --no-install-recommends nginx')
+  run('service', name, 'stop')
+  run('update-rc.d', name, 'disable')
+  const installed = version(program, flag)
+  if (installed === undefined) throw new Missing(`${name}: sudo apt-get install --no-install-recommends ${name}`)
   return installed
 }
 
