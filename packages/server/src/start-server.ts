@@ -1,4 +1,5 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
+import type { RequestListener } from 'node:http'
 import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
 import { toNodeHandler } from '@simple-cdn/core/node'
@@ -48,15 +49,19 @@ export async function startServer({
   const server = resolveServer({ ...configured, ...overrides })
   for (const warning of configWarnings(cache)) log.warn({ path: warning.path }, mistakeLine(warning))
 
-  const stores =
-    cache.store === undefined ? { memory: memoryOf(config).cache, disk: await openDisk(disk, dataFolder(folder), log) } : {}
-  const { disk: below, ...memory } = stores
-  const cdn = createCdn({ ...cache, ...memory, ...(below === undefined ? {} : { disk: below }) })
   const onError = (error: Error): void => log.error({ error: error.message }, 'the listener is in trouble')
-  const listener = await listen(toNodeHandler(cdn), { ...server.listen, onError }).catch(async (error) => {
-    await cdn.close({ graceMs: 0 })
-    throw error
+  // Who comes while the disk is looked through waits, rather than being sent away.
+  const begun = Promise.withResolvers<RequestListener>()
+  let handle: RequestListener = (request, response) => void begun.promise.then((begin) => begin(request, response))
+  const listener = await listen((request, response) => handle(request, response), { ...server.listen, onError })
+  const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
+  const cdn = createCdn({
+    ...cache,
+    ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
+    ...(below === undefined ? {} : { disk: below }),
   })
+  handle = toNodeHandler(cdn)
+  begun.resolve(handle)
   let draining = false
   const subject = {
     cdn,

@@ -107,8 +107,8 @@ describe('simple-cdn check', options, () => {
   routes[1].cache.defaultTtl: "10 minutes" is not a duration; write "10m"
   routes[1].cache.maxBody: "64MB" is not a size; write "64mb"
   routes[2].cahce: there is no such option; did you mean "cache"?
-  memory: is 12; write a size from 64kb to 9007199254740991 bytes
   routes[2].origin: no origin is called "ap"; did you mean "app"?
+  memory: is 12; write a size from 128mb to 9007199254740991 bytes
   server.port: is "80"; write a whole number from 0 to 65535
   server.idleTimout: there is no such option; did you mean "idleTimeout"?
   server.admin.token: write at least 16 characters without white space
@@ -135,7 +135,8 @@ describe('simple-cdn check', options, () => {
           { match: '/*', origin: 'app', cache: { overrideTtl: '7d', maxBody: '1gb' } },
           { match: '/never', origin: 'app' },
         ],
-        memory: '64mb',
+        memory: '512mb',
+        disk: '2gb',
         maxRequestBody: '1mb',
       })`,
     })
@@ -149,7 +150,7 @@ describe('simple-cdn check', options, () => {
         'warning: routes[5]: no request gets here: routes[4] matches all of them first',
     )
     const [whole, old, robots, api, feeds, all, never] = rest
-    assert.equal(whole, 'name edge, store memory (64mb), request bodies up to 1mb')
+    assert.equal(whole, 'name edge, memory 512mb (the cache 228mb), disk 2gb, request bodies up to 1mb')
     assert.equal(old, 'old\n  redirects to /new/* with 308')
     assert.equal(robots, '/robots.txt\n  answers itself with 200')
     assert.equal(api, '/api/* (GET, POST only)\n  origin app\n  not cached')

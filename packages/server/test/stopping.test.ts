@@ -308,7 +308,9 @@ describe('simple-cdn start', options, () => {
     const admin = new URL(other.server.adminUrl as string).port
     const [first, second] = await Promise.all([
       run(['start', '--port', port]).ended,
-      project(t, { 'cdn.config.mjs': config('http://127.0.0.1:1', `admin: { port: ${admin} }`) }).run(['start']).ended,
+      project(t, {
+        'cdn.config.mjs': config('http://127.0.0.1:1', `admin: { port: ${admin} }`).replace('routes:', 'disk: false, routes:'),
+      }).run(['start']).ended,
     ])
     assert.equal(
       first.stderr,

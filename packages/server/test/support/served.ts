@@ -67,6 +67,7 @@ export async function serve(t: TestContext, { cache, origin, answer, ...server }
       origins: { origin: origin ?? scripted },
       routes: [{ match: '/*', origin: 'origin' }],
       log: [sink(noting(entries))],
+      disk: false,
       ...cache,
     },
     folder: temporaryFolder(t),
