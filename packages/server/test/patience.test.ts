@@ -85,7 +85,7 @@ describe('a body of a request', options, () => {
   test('that the origin is slow to take is not the fault of the client', async (t) => {
     const reading = Promise.withResolvers<void>()
     const served = await serve(t, {
-      bodyTimeout: 0.1,
+      bodyTimeout: 0.4,
       origin: {
         name: 'origin',
         async fetch({ body }) {
@@ -96,7 +96,7 @@ describe('a body of a request', options, () => {
       },
     })
     const client = await rawClient(t, served.url, `${upload(1_000_000)}${'a'.repeat(1_000_000)}`)
-    await sleep(300)
+    await sleep(900)
     reading.resolve()
     assert.deepEqual(statuses(await client.until('\r\n\r\n')), [201])
   })
