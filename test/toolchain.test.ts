@@ -79,7 +79,7 @@ class Machine {
 
   /** What npm, pnpm and the server did, in order. */
   log(): string[] {
-    return existsSync(this.path('log')) ? readFileSync(this.path('log'), 'utf8').trimEnd().split('\n') : []
+    return existsSync(this.path('log')) ? readFileSync(this.path('log'), 'utf8').split('\n').filter(Boolean) : []
   }
 
   run(...args: string[]): Run {

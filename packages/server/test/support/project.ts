@@ -9,7 +9,7 @@ import { temporaryFolder } from './served.ts'
 const packageFolder = join(import.meta.dirname, '../..')
 const root = join(packageFolder, '../..')
 
-export interface Run {
+interface Run {
   readonly child: ChildProcess
   readonly stdout: () => string
   readonly stderr: () => string
@@ -19,14 +19,14 @@ export interface Run {
   readonly ended: Promise<Ended>
 }
 
-export interface Ended {
+interface Ended {
   /** As a shell gives it: 128 and the number of the signal for a program that died of one is not an exit code. */
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
 }
 
-export interface Started extends Run {
+interface Started extends Run {
   readonly url: string
   readonly adminUrl: string
 }

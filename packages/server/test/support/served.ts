@@ -28,7 +28,7 @@ export interface Said {
   readonly facts: Readonly<Record<string, unknown>>
 }
 
-export interface Figures {
+interface Figures {
   readonly connections: number
   readonly dropped: number
   readonly refused: number
