@@ -12,8 +12,9 @@ export interface StdoutSinkOptions {
   maxFlushMs?: number
 }
 
-/** A batch is written when it has so many characters, or at the end of the turn of the event loop. */
+/** A batch is written when it has so many characters, or when its first line is so old: each write costs as much as some hits. */
 const BATCH = 32 * 1024
+const BATCH_MS = 50
 
 /** When the stream breaks, since nobody is there to read the log, everything is dropped and counted; the program goes on. */
 export function stdoutSink({
@@ -71,7 +72,8 @@ export function stdoutSink({
       if (lines.length >= BATCH) writeOut()
       else if (!scheduled) {
         scheduled = true
-        setImmediate(writeOut)
+        // It holds the process: the last lines of a program that ends by itself are written, too.
+        setTimeout(writeOut, BATCH_MS)
       }
     },
     flush,
