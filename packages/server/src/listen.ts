@@ -193,7 +193,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   })
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+    if (error.code === 'ECONNRESET') socket.destroy()
     // What comes after `Connection: close` does not count (RFC 9112 §9.6).
     else if (error.code !== 'HPE_CLOSED_CONNECTION') giveUpOn(socket, refusalFor(error))
   })
@@ -233,7 +233,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
       for (const [socket, { responses }] of conversations) {
         const last = responses.at(-1)
         if (last?.headersSent === false) last.shouldKeepAlive = false
-        // Nothing has been asked on it, and Node does not count it as idle.
+        // Nothing has been asked on it, and Node 22 does not count it as idle.
         if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
       }
       const grace = setTimeout(() => server.closeAllConnections(), graceMs)

@@ -254,6 +254,15 @@ describe('a body that is too large', options, () => {
     assert.deepEqual(whole, [])
   })
 
+  test('is not waited for for ever', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { client } = await send(t, post('Content-Length: 101\r\n', 'a'), small)
+    assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 413 /)
+    t.mock.timers.tick(5_000)
+    t.mock.timers.reset()
+    await client.end()
+  })
+
   test('is one byte larger than the largest that is taken', async (t) => {
     const { client, whole } = await send(t, post('Content-Length: 100\r\n', 'a'.repeat(100)), small)
     assert.match(await client.until('POST /upload'), /^HTTP\/1\.1 200 /)

@@ -5,9 +5,10 @@ import type { Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { rawClient, statuses } from './support/raw-client.ts'
-import { serve } from './support/served.ts'
+import { inTwo, nothing, serve } from './support/served.ts'
 
 const HOST = 'Host: cdn.test\r\n'
+const options = { concurrency: true, timeout: 20_000 }
 const get = (target: string, fields = '') => `GET ${target} HTTP/1.1\r\n${HOST}${fields}\r\n`
 const post = (target: string, body: string, fields = '') =>
   `POST ${target} HTTP/1.1\r\n${HOST}Content-Length: ${body.length}\r\n${fields}\r\n${body}`
@@ -17,7 +18,7 @@ function answers(received: string): string[] {
   return [...received.matchAll(/\r\n\r\n([A-Z]+ \/[a-z]*)/g)].map(([, asked = '']) => asked)
 }
 
-describe('requests on one connection', { concurrency: true, timeout: 20_000 }, () => {
+describe('requests on one connection', options, () => {
   test('are answered in their order, whatever the order in which the origin answers', async (t) => {
     const slow = Promise.withResolvers<void>()
     const served = await serve(t, {
@@ -42,6 +43,31 @@ describe('requests on one connection', { concurrency: true, timeout: 20_000 }, (
     assert.deepEqual(asked(), ['GET /before', 'POST /change'])
     change.resolve()
     assert.deepEqual(answers(await client.until('GET /last')), ['GET /before', 'POST /change', 'GET /after', 'GET /last'])
+  })
+
+  test('do not get their turn any more when the client has gone, or has been told that it is the last answer', async (t) => {
+    const asked: string[] = []
+    const refused = Promise.withResolvers<void>()
+    const served = await serve(t, {
+      origin: {
+        name: 'origin',
+        async fetch({ target }, signal) {
+          asked.push(target)
+          const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+          await Promise.race([gone, ...(target === '/unwanted' ? [refused.promise] : [])])
+          return { status: 403, fields: ['Content-Length', '0'], body: nothing() }
+        },
+      },
+    })
+    const leaving = await rawClient(t, served.url, post('/change', 'hello') + get('/after'))
+    const told = await rawClient(t, served.url, post('/unwanted', 'hello', 'Expect: 100-continue\r\n') + get('/after'))
+    await served.turns()
+    leaving.reset()
+    refused.resolve()
+    assert.deepEqual(statuses(await told.end()), [403])
+    await served.until(() => served.entries.length === 2)
+    await served.turns()
+    assert.deepEqual(asked.toSorted(), ['/change', '/unwanted'])
   })
 
   const malformed: readonly [what: string, text: string][] = [
@@ -76,6 +102,7 @@ describe('requests on one connection', { concurrency: true, timeout: 20_000 }, (
         served.origin.requests.map(({ target }) => target),
         ['/last'],
       )
+      assert.equal((await served.figures()).malformed, 0)
     }
   })
 
@@ -92,7 +119,27 @@ describe('requests on one connection', { concurrency: true, timeout: 20_000 }, (
   })
 })
 
-describe('a client that asks whether it may send its body', { concurrency: true, timeout: 20_000 }, () => {
+test('a body that turns out malformed when its answer has begun ends the connection in the middle', options, async (t) => {
+  const served = await serve(t, {
+    origin: {
+      name: 'origin',
+      async fetch(_, signal) {
+        const gone = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        return { status: 200, fields: [], body: inTwo(gone) }
+      },
+    },
+  })
+  const client = await rawClient(t, served.url, `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`)
+  await client.until('first')
+  client.send('xyz\r\n')
+  const received = await client.end()
+  assert.deepEqual(statuses(received), [200])
+  assert.ok(!received.endsWith('0\r\n\r\n'))
+  await served.until(() => served.entries.length === 1)
+  assert.equal(served.entries[0]?.complete, false)
+})
+
+describe('a client that asks whether it may send its body', options, () => {
   const asking = (length: number) => `POST /upload HTTP/1.1\r\n${HOST}Content-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`
 
   test('may, when the origin wants it, and may ask for more afterwards', async (t) => {
@@ -123,13 +170,14 @@ describe('a client that asks whether it may send its body', { concurrency: true,
   })
 })
 
-describe('a client that ends its side', { concurrency: true, timeout: 20_000 }, () => {
+describe('a client that ends its side', options, () => {
   test('gets the answers to everything it asked before', async (t) => {
     const slow = Promise.withResolvers<void>()
     const served = await serve(t, { answer: ({ target }) => ({ body: `GET ${target}`, after: slow.promise }) })
     const client = await rawClient(t, served.url, get('/a') + get('/b'), { halfOpen: true })
     client.socket.end()
     await served.until(() => served.origin.requests.length === 2)
+    await served.turns()
     slow.resolve()
     assert.deepEqual(answers(await client.end()), ['GET /a', 'GET /b'])
   })
@@ -161,25 +209,33 @@ function taken(socket: Socket, text: string): Promise<boolean> {
 }
 
 describe('a client that goes on sending after it has been refused', { timeout: 20_000 }, () => {
-  const tooLong = `POST / HTTP/1.1\r\nHost: not a host\r\nContent-Length: 1000000\r\n\r\n`
+  const refusals: readonly [why: string, text: string][] = [
+    ['for its head', 'POST / HTTP/1.1\r\nHost: not a host\r\nContent-Length: 1000000\r\n\r\n'],
+    ['by the parser', `POST / HTTP/1.1\r\nX : a\r\n${HOST}Content-Length: 1000000\r\n\r\n`],
+    ['before it might send its body', `POST / HTTP/1.1\r\n${HOST}Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n`],
+  ]
+  for (const [why, text] of refusals) {
+    test(`${why} still gets to see the answer`, async (t) => {
+      const served = await serve(t, { cache: { maxRequestBody: 999_999 } })
+      const client = await rawClient(t, served.url, text, { halfOpen: true })
+      assert.match(await client.end(), /^HTTP\/1\.1 4\d\d /)
+      // To a connection that is closed, it could not.
+      for (let sent = 0; sent < 1_000_000; sent += 100_000) {
+        assert.equal(await taken(client.socket, 'a'.repeat(100_000)), true)
+        await served.turns()
+      }
+      client.socket.end()
+      if (!client.socket.closed) await once(client.socket, 'close')
+    })
 
-  test('still gets to see the answer', async (t) => {
-    const served = await serve(t)
-    const client = await rawClient(t, served.url, tooLong, { halfOpen: true })
-    assert.deepEqual(statuses(await client.end()), [400])
-    // To a connection that is closed, it could not.
-    for (let sent = 0; sent < 1_000_000; sent += 100_000) assert.equal(await taken(client.socket, 'a'.repeat(100_000)), true)
-    client.socket.end()
-    if (!client.socket.closed) await once(client.socket, 'close')
-  })
-
-  test('is not listened to for ever', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] })
-    const served = await serve(t)
-    const client = await rawClient(t, served.url, tooLong, { halfOpen: true })
-    assert.deepEqual(statuses(await client.end()), [400])
-    t.mock.timers.tick(5_000)
-    t.mock.timers.reset()
-    while (await taken(client.socket, 'a')) await setImmediate()
-  })
+    test(`${why} is not listened to for ever`, async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] })
+      const served = await serve(t, { cache: { maxRequestBody: 999_999 } })
+      const client = await rawClient(t, served.url, text, { halfOpen: true })
+      assert.match(await client.end(), /^HTTP\/1\.1 4\d\d /)
+      t.mock.timers.tick(5_000)
+      t.mock.timers.reset()
+      while (await taken(client.socket, 'a')) await setImmediate()
+    })
+  }
 })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RawClient, rawClient, statuses } from './support/raw-client.ts'
-import { serve } from './support/served.ts'
+import { nothing, serve } from './support/served.ts'
 
 const HOST = 'Host: cdn.test\r\n'
 const GET = `GET / HTTP/1.1\r\n${HOST}\r\n`
@@ -101,8 +101,6 @@ describe('a body of a request', options, () => {
     assert.deepEqual(statuses(await client.until('\r\n\r\n')), [201])
   })
 })
-
-async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 describe('an answer', options, () => {
   test('that the origin is slow to give is not the fault of the client', async (t) => {

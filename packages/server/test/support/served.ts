@@ -7,6 +7,7 @@ import type { CdnConfig, LogEntry, Origin } from '@simple-cdn/core'
 import { type Scripted, type ScriptedOrigin, scriptedOrigin } from '@simple-cdn/testing'
 import { type Log, type RunningServer, type ServerConfig, startServer } from 'simple-cdn'
 import { type Watched, watched } from '../../../core/test/support/watched.ts'
+import type { ListenerStats } from '../../src/listen.ts'
 
 export interface Served {
   readonly url: string
@@ -19,21 +20,15 @@ export interface Served {
   /** Looks whenever an entry or a message is logged, or a request has reached the origin. */
   readonly until: Watched['until']
   /** The listener's figures, as the admin listener tells them. */
-  figures(): Promise<Figures>
+  figures(): Promise<ListenerStats>
+  /** Resolves when what was sent before has been read: another connection has been made, and answered, since then. */
+  turns(): Promise<void>
 }
 
 export interface Said {
   readonly level: keyof Log
   readonly message: string
   readonly facts: Readonly<Record<string, unknown>>
-}
-
-interface Figures {
-  readonly connections: number
-  readonly dropped: number
-  readonly refused: number
-  readonly stalled: number
-  readonly malformed: number
 }
 
 export interface ServeOptions extends ServerConfig {
@@ -77,6 +72,10 @@ export async function serve(t: TestContext, { cache, origin, answer, ...server }
     ...server,
   })
   t.after(() => running.close({ graceMs: 0 }))
+  const figures = async (): Promise<ListenerStats> => {
+    const response = await fetch(`${running.adminUrl}/stats`, { headers: { Authorization: `Bearer ${running.adminToken}` } })
+    return ((await response.json()) as { listener: ListenerStats }).listener
+  }
   return {
     url: running.url,
     server: running,
@@ -84,11 +83,20 @@ export async function serve(t: TestContext, { cache, origin, answer, ...server }
     entries,
     said,
     until,
-    async figures() {
-      const response = await fetch(`${running.adminUrl}/stats`, { headers: { Authorization: `Bearer ${running.adminToken}` } })
-      return ((await response.json()) as { listener: Figures }).listener
+    figures,
+    async turns() {
+      for (let turn = 0; turn < 3; turn++) await figures()
     },
   }
+}
+
+export async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** A body whose second part comes after that. */
+export async function* inTwo(between: Promise<unknown>): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('first')
+  await between
+  yield Buffer.from('second')
 }
 
 /** Gone with the test. */
