@@ -94,8 +94,6 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   })
   server.timeout = options.bodyTimeoutMs
   server.maxConnections = options.maxConnections + ROOM_FOR_REFUSALS
-  // Ours counts them, and says so; Node leaves out what is too much.
-  server.maxHeadersCount = 0
   // Who has said everything may still be waiting for the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 

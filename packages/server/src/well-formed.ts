@@ -9,7 +9,7 @@ export interface Refusal {
   readonly message: string
 }
 
-/** More fields than anyone needs; Node would leave out the rest without a word. */
+/** More fields than anyone needs; Node would leave out what is beyond 2,000 without a word. */
 const MAX_FIELDS = 256
 
 /** A host with an optional port (RFC 9110 §7.2), by its characters; which hosts there are is for the routes to say. */
