@@ -31,6 +31,7 @@ async function site(t: TestContext, server: ServerConfig = {}): Promise<Site> {
     config: {
       origins: { origin },
       routes: [{ name: 'site', match: '/*', origin: 'origin', cache: { bypassCookies: ['session'] } }],
+      disk: false,
       log: [],
     },
     folder: made.folder,
