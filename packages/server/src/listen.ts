@@ -201,8 +201,9 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const last = conversation?.responses.at(-1)
     if (conversation === undefined || last === undefined) return void socket.destroy()
     const takesNothing = socket.writableLength > 0
-    const { ended, expectsContinue } = conversation
-    const sendsNothing = !last.req.complete && !ended && !expectsContinue && last.req.readableLength === 0
+    const { ended, refusal, expectsContinue } = conversation
+    const isOver = ended || refusal !== undefined
+    const sendsNothing = !last.req.complete && !isOver && !expectsContinue && last.req.readableLength === 0
     if (!takesNothing && !sendsNothing) {
       // Not the client's turn: origins have timeouts of their own.
       socket.setTimeout(options.bodyTimeoutMs)

@@ -57,9 +57,11 @@ describe('a body of a request', options, () => {
   test('that stops coming is answered with 408, and no origin gets it as if it were whole', async (t) => {
     const whole: string[] = []
     const served = await serve(t, { bodyTimeout: 0.1, answer: ({ target }) => ({ body: `${whole.push(target)}` }) })
-    const client = await rawClient(t, served.url, `${upload(5)}hell`)
+    const client = await rawClient(t, served.url, `${upload(5)}hell`, { halfOpen: true })
     assert.deepEqual(statuses(await client.end()), [408])
     assert.deepEqual(whole, [])
+    // Staying on does not make it another one.
+    await sleep(250)
     assert.equal((await served.figures()).stalled, 1)
   })
 
