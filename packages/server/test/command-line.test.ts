@@ -9,7 +9,7 @@ import { Failure } from '../src/failure.ts'
 import { project } from './support/project.ts'
 import { rawClient } from './support/raw-client.ts'
 
-const options = { concurrency: 2, timeout: 60_000 }
+const options = { concurrency: 2, timeout: 120_000 }
 const respond =
   "{ origins: {}, routes: [{ match: '/*', respond: { status: 200, body: 'here' } }], server: { host: '127.0.0.1', port: 0 } }"
 

@@ -52,7 +52,7 @@ async function site(t: TestContext, server: ServerConfig = {}): Promise<Site> {
   }
 }
 
-describe('simple-cdn explain', { concurrency: 2, timeout: 60_000 }, () => {
+describe('simple-cdn explain', { concurrency: 2, timeout: 120_000 }, () => {
   test('says for each request what the server would do, and why', async (t) => {
     const { server, explain } = await site(t)
     for (const path of ['/fresh', '/stale', '/cookies', '/changed', '/languages'])

@@ -13,7 +13,7 @@ import { inTwo, logger, serve, temporaryFolder } from './support/served.ts'
 
 const HOST = 'Host: cdn.test\r\n'
 const get = (target: string) => `GET ${target} HTTP/1.1\r\n${HOST}\r\n`
-const options = { concurrency: true, timeout: 30_000 }
+const options = { concurrency: true, timeout: 120_000 }
 
 /** Whether anybody listens there. */
 function listens(url: string): Promise<boolean> {
