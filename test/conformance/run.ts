@@ -42,11 +42,13 @@ else {
 async function main(): Promise<number> {
   const all = loadCases()
   const cases = options.only === undefined ? all : withDependencies(all, options.only.split(','))
+  const count = Number(options.runs)
+  if (!Number.isInteger(count) || count < 1) throw new Error(`--runs "${options.runs}" is not a number of runs`)
   const written: Record<string, unknown> = {}
   let surprised = 0
   for (const { name, start } of subjects()) {
     const runs: Run[] = []
-    for (let run = 0; run < Number(options.runs); run++) {
+    for (let run = 0; run < count; run++) {
       runs.push(await runSuite(cases, start, { originPort: Number(options['origin-port']) }))
     }
     const combined = inAllRuns(cases, runs)
