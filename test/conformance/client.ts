@@ -79,9 +79,9 @@ function requestOf(exchange: Exchange, number: number, name: string, before: Rep
     fields.set(key, fields.has(key) ? `${fields.get(key)}, ${text}` : text)
   }
   fields.set('test-id', name).set('req-num', `${number}`)
-  if (body !== undefined)
-    fields.set('content-type', 'text/plain;charset=UTF-8').set('content-length', `${Buffer.byteLength(body)}`)
+  if (body !== undefined) fields.set('content-length', `${Buffer.byteLength(body)}`)
   const added = {
+    ...(body !== undefined && { 'content-type': 'text/plain;charset=UTF-8' }),
     accept: '*/*',
     'accept-language': '*',
     'sec-fetch-mode': 'cors',

@@ -23,7 +23,7 @@ export function judgeHead(exchange: Exchange, number: number, { status, fields, 
   const wrong = (check: Check, what: string) => deviation(exchange, check, `reply ${number} ${what}`)
   const { expected_type: type, expected_status: expectedStatus, response_status: sent } = exchange
 
-  const arrived = fields.get('request-numbers')?.split(' ') ?? []
+  const arrived = fields.get('request-numbers')?.split(/[ ,]+/) ?? []
   if (new Set(arrived).size < arrived.length) return { at: 'retry', why: `the origin got requests ${arrived.join(', ')}` }
 
   // The how-manieth request at the origin this reply was made for. A 304 from a cache may come without it.
