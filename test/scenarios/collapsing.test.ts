@@ -1,6 +1,7 @@
 // Many requests for the same: one goes to the origin, and nobody waits for what cannot be shared.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { memoryStore } from '@simple-cdn/core'
 import { play, requestFor, scriptedOrigin, settled } from '@simple-cdn/testing'
 
 function site() {
@@ -162,5 +163,51 @@ describe('collapsing', () => {
     open()
     assert.deepEqual(new Set((await Promise.all(all)).map((answer) => answer.status)), new Set([502]))
     assert.equal(origin.requests.length, 1)
+  })
+})
+
+describe('a store that takes its time', () => {
+  /** `write` of its store waits until `open` is called. */
+  function slowSite() {
+    const origin = scriptedOrigin()
+    const { opened, open } = gate()
+    const memory = memoryStore({ maxBytes: 1024 * 1024 })
+    const store = {
+      ...memory,
+      write: async (...written: Parameters<typeof memory.write>) => {
+        await opened
+        return memory.write(...written)
+      },
+    }
+    return { origin, open, ...play({ origins: { origin }, routes: [{ match: '/*', origin: 'origin' }], store }) }
+  }
+
+  for (const sized of [true, false])
+    for (const headers of [{}, { Range: 'bytes=-3' }])
+      it(`has what was read to its end a moment ago (${JSON.stringify({ sized, ...headers })})`, async () => {
+        const { origin, open, get } = slowSite()
+        const bytes = new TextEncoder().encode('all of it')
+        const body = (async function* () {
+          yield bytes
+        })()
+        origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: sized ? bytes : body })
+        assert.equal((await get('/')).text, 'all of it')
+        const second = get('/', { headers })
+        await settled()
+        open()
+        const { text, header } = await second
+        assert.equal(text, headers.Range === undefined ? 'all of it' : ' it')
+        assert.match(header('cache-status'), /; hit/)
+        assert.equal(origin.requests.length, 1)
+      })
+
+  it('does not keep anybody waiting when it takes too long', async () => {
+    const { origin, clock, get } = slowSite()
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'one' })
+    await get('/')
+    const second = get('/', { headers: { Range: 'bytes=-1' } })
+    await clock.advance(1_000)
+    assert.equal((await second).status, 206)
+    assert.equal(origin.requests.length, 2)
   })
 })

@@ -36,6 +36,8 @@ export interface AssemblyOptions {
   readonly finishShare: number
   /** Asked before anything is kept: the key may have been invalidated meanwhile. */
   readonly mayStore: () => boolean
+  /** Called when all of the body has come, and the store is about to take it. */
+  readonly storing: () => void
   /** Called once, when it is clear whether the response is stored. */
   readonly settled: (result: { readonly stored: true } | { readonly stored: false; readonly reason: Reason }) => void
   /** Nobody reads it and nothing is coming: forget it. */
@@ -304,10 +306,15 @@ export class Assembly {
     const { head, store, sliceBytes, maxBytes, mayStore } = this.#options
     if (!mayStore()) return this.#notKept('invalidated')
     const isEnd = last && fill.at === (this.#length ?? fill.at)
+    if (isEnd) {
+      // Readers have their end now, and do not wait for the store.
+      this.#length = fill.at
+      if (!this.#isStored) this.#options.storing()
+      this.#wake()
+    }
     if (slice === 0 && isEnd) {
       const stored = await store.write({ ...head, length: bytes.byteLength }, bytes).catch(() => undefined)
       if (stored !== true) return this.#notKept(stored === false ? 'too-large' : 'store-failed')
-      this.#length = bytes.byteLength
       this.#isStored = true
       this.#settle({ stored: true })
       return true
@@ -321,7 +328,6 @@ export class Assembly {
     if (kept !== true) return this.#notKept(kept === false ? 'too-large' : 'store-failed')
     if (!isEnd || this.#isStored) return true
     const meta: StoredMeta = { ...head, length: fill.at, sliceBytes }
-    this.#length = fill.at
     if (!mayStore()) return this.#notKept('invalidated')
     const stored = await store.write(meta).catch(() => undefined)
     if (stored !== true) return this.#notKept(stored === false ? 'too-large' : 'store-failed')
@@ -385,8 +391,9 @@ export class Assembly {
     for (const { at, end } of this.#readers) if (at < fill.end && end > fill.at) return true
     const { finishShare, sliceBytes } = this.#options
     if (!fill.isKept || finishShare > 1) return false
-    if (!Number.isFinite(fill.end)) return fill.at <= sliceBytes || finishShare === 0
-    const [come, whole] = [fill.at - fill.first, fill.end - fill.first]
+    const end = Math.min(fill.end, this.#length ?? Number.POSITIVE_INFINITY)
+    if (!Number.isFinite(end)) return fill.at <= sliceBytes || finishShare === 0
+    const [come, whole] = [fill.at - fill.first, end - fill.first]
     return come >= whole * finishShare || whole - come <= sliceBytes
   }
 }

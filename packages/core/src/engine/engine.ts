@@ -15,7 +15,7 @@ import {
   selectStored,
   selects,
 } from '../http/stored-response.ts'
-import type { Clock } from '../http/time.ts'
+import type { Clock, Millis } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
@@ -118,6 +118,9 @@ const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cookie'])
 const CONTENT_LENGTH: ReadonlySet<string> = new Set(['content-length'])
 const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/
 
+/** Nobody waits longer for a store that is about to have what was asked for. */
+const STORING_WAIT: Millis = 1_000
+
 /** Enough to drain what is left of a response without giving its connection up. */
 const WORTH_DRAINING = 64 * 1024
 
@@ -130,6 +133,8 @@ export class Engine implements Handler {
   readonly #flights = new Map<CacheKey, Flight>()
   /** By the name of the response: those whose bodies are on their way. */
   readonly #assemblies = new Map<string, Assembly>()
+  /** Responses that have come to their end, and whose store has not answered yet. */
+  readonly #storing = new Map<CacheKey, Promise<void>>()
   readonly #background = new Background()
   readonly #absences = new Absences()
   readonly #invalidations = new Invalidations()
@@ -247,6 +252,7 @@ export class Engine implements Handler {
     route: OriginRoute,
     star: string,
     known: readonly StoredResponse[],
+    mayWait = true,
   ): CdnResponse | Promise<CdnResponse> {
     const { request } = exchange
     const found = selected(known, request, route)
@@ -261,9 +267,26 @@ export class Engine implements Handler {
       case 'refuse':
         return exchange.respond(decision.status, ['Content-Length', '0'], undefined, undefined)
       case 'fetch':
-      case 'revalidate':
-        return this.#forward({ exchange, route, star, decision })
+      case 'revalidate': {
+        const storing = mayWait ? this.#storing.get(exchange.key as CacheKey) : undefined
+        if (storing === undefined) return this.#forward({ exchange, route, star, decision })
+        return this.#stored(exchange.key as CacheKey, storing).then((now) => this.#answer(exchange, route, star, now, false))
+      }
     }
+  }
+
+  /** What is stored once the store has what it is being given, or has taken too long to take it. */
+  async #stored(key: CacheKey, storing: Promise<void>): Promise<readonly StoredResponse[]> {
+    await this.#atMost(STORING_WAIT, storing)
+    if (this.#storing.get(key) === storing) this.#storing.delete(key)
+    return this.#lookedUp(key)
+  }
+
+  async #atMost(ms: Millis, event: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#clock.after(ms, resolve)
+    await Promise.race([event, promise])
+    cancel()
   }
 
   // ── serve ──
@@ -354,9 +377,16 @@ export class Engine implements Handler {
     { exchange, route, star }: Pick<Forwarded, 'exchange' | 'route' | 'star'>,
     facts: Pick<AssemblyOptions, 'head' | 'length' | 'sliceBytes' | 'isStored' | 'mayStore' | 'settled' | 'ignoresRanges'>,
   ): Assembly {
-    const { id } = facts.head
+    const { id, key } = facts.head
+    const { promise: storing, resolve: stored } = Promise.withResolvers<void>()
     const assembly = new Assembly({
       ...facts,
+      storing: () => this.#storing.set(key, storing),
+      settled: (result) => {
+        if (this.#storing.get(key) === storing) this.#storing.delete(key)
+        stored()
+        facts.settled(result)
+      },
       store: this.#store,
       askForPart: this.#partsOf(exchange, route, star, facts.head, facts.length),
       maxBytes: route.policy.maxBodyBytes,
@@ -847,10 +877,7 @@ export class Engine implements Handler {
 
   async close({ graceMs = 30_000 }: { graceMs?: number } = {}): Promise<void> {
     this.#closing = true
-    const { promise: graceOver, resolve: endGrace } = Promise.withResolvers<void>()
-    const cancel = this.#clock.after(graceMs, endGrace)
-    await Promise.race([this.#drained(), graceOver])
-    cancel()
+    await this.#atMost(graceMs, this.#drained())
     for (const flight of this.#flights.values()) flight.abort()
     const { origins, log } = this.#options
     await Promise.allSettled(origins.map((origin) => origin.close?.()))
