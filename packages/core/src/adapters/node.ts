@@ -145,12 +145,16 @@ function sendInstead(answer: CdnResponse, error: unknown, response: ServerRespon
   sendBody(failure, response)
 }
 
+/** Bodies of up to so many bytes go to Node as text, a character for each byte: it writes that in one piece with the head, for a tenth less. */
+const SMALL = 4096
+
 function sendBody(answer: CdnResponse, response: ServerResponse): void {
   const { body } = answer
   if (body !== undefined && !(body instanceof Uint8Array)) return void stream(body, answer, response)
   const bytes = body === undefined ? 0 : body.byteLength
   response.once('close', () => answer.finished(bytes, response.writableFinished))
-  response.end(body)
+  if (body === undefined || bytes > SMALL) response.end(body)
+  else response.end(Buffer.from(body.buffer, body.byteOffset, bytes).toString('latin1'), 'latin1')
 }
 
 async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, response: ServerResponse): Promise<void> {

@@ -109,6 +109,16 @@ describe('the frame of a response', () => {
     }
   })
 
+  for (const length of [300, 4096, 4097])
+    it(`of ${length} bytes is what came, byte for byte, whatever the bytes`, async (t) => {
+      const bytes = String.fromCharCode(...Array.from({ length }, (_, at) => 255 - (at % 256)))
+      const { port } = await site(t, `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: ${length}\r\n\r\n${bytes}`)
+      for (const range of ['', '', 'Range: bytes=1-\r\n']) {
+        const received = bodyOf(await ask(port, GET.replace('\r\n\r\n', `\r\n${range}\r\n`)))
+        assert.equal(received, range === '' ? bytes : bytes.slice(1))
+      }
+    })
+
   it('is the end of the connection for a client of HTTP/1.0, which knows no chunks', async (t) => {
     const { port } = await site(t, CHUNKED)
     const received = await (await rawClient(port, 'GET /plain/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')).end()
