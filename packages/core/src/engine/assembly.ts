@@ -210,6 +210,8 @@ export class Assembly {
       this.#left()
     }
     const into = (bytes: number): Uint8Array => {
+      // A store may ask late, when nobody is there any more to give it back.
+      if (!this.#readers.has(reader)) return new Uint8Array(bytes)
       if (buffer === undefined || buffer.byteLength < bytes) {
         if (buffer !== undefined) memory.giveBack(buffer, { again: true })
         buffer = memory.lend(bytes)

@@ -50,6 +50,8 @@ export class Fill {
   #complete = false
   #failure: CdnError | undefined
   #readerMoved: (() => void) | undefined
+  /** Of the memory that is counted; `undefined` when all of it has been given back. */
+  #held: number | undefined = 0
 
   constructor(options: FillOptions) {
     this.#options = options
@@ -177,6 +179,8 @@ export class Fill {
     // Who holds some while waiting for more could wait for others that do the same.
     const room = this.#blocks.size === 0 ? memory.take(size) : memory.hold(size)
     if (room !== undefined) await room
+    if (this.#held === undefined) return memory.hold(-size)
+    this.#held += size
     // Memory of its own: a small piece of something larger would keep all of it alive.
     this.#blocks.set(slice, { bytes: Buffer.allocUnsafeSlow(size), filled: 0 })
   }
@@ -188,7 +192,7 @@ export class Fill {
     if (size >= bytes) return block
     const larger = Buffer.allocUnsafeSlow(Math.min(this.#options.sliceBytes, Math.max(bytes, size * 2)))
     larger.set(block.bytes.subarray(0, block.filled))
-    this.#options.memory.hold(larger.byteLength - size)
+    this.#hold(larger.byteLength - size)
     block.bytes = larger
     return block
   }
@@ -199,7 +203,7 @@ export class Fill {
     const block = this.#blocks.get(slice)
     if (block === undefined) return
     if (block.filled < block.bytes.byteLength) {
-      this.#options.memory.hold(block.filled - block.bytes.byteLength)
+      this.#hold(block.filled - block.bytes.byteLength)
       block.bytes = new Uint8Array(block.bytes.subarray(0, block.filled))
     }
     this.#kept = await this.#options.keep(slice, block.bytes, last).catch(() => false)
@@ -209,7 +213,7 @@ export class Fill {
   #drop(slice: number): void {
     const block = this.#blocks.get(slice)
     if (block === undefined) return
-    this.#options.memory.hold(-block.bytes.byteLength)
+    this.#hold(-block.bytes.byteLength)
     this.#blocks.delete(slice)
   }
 
@@ -237,8 +241,15 @@ export class Fill {
     }
   }
 
-  /** Nobody counts on it any more: what is left of it is the garbage collector's. */
+  #hold(bytes: number): void {
+    if (this.#held === undefined) return
+    this.#held += bytes
+    this.#options.memory.hold(bytes)
+  }
+
+  /** Nobody counts on it any more, though it may not know yet that it has ended: what is left of it is the garbage collector's. */
   release(): void {
-    for (const { bytes } of this.#blocks.values()) this.#options.memory.hold(-bytes.byteLength)
+    this.#hold(-(this.#held ?? 0))
+    this.#held = undefined
   }
 }

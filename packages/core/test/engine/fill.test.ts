@@ -1,0 +1,111 @@
+// The memory of a body on its way, and of who reads it: what is taken is given back once, whenever it ends.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { memoryStore, type Store } from '@simple-cdn/core'
+import { fakeClock, settled } from '@simple-cdn/testing'
+import { Assembly } from '../../src/engine/assembly.ts'
+import { Fill, type FillOptions } from '../../src/engine/fill.ts'
+import { InFlight } from '../../src/engine/in-flight.ts'
+import { metaOf } from '../support/stored.ts'
+
+const SLICE = 1024
+
+function gate() {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { opened: promise, open: resolve }
+}
+
+/** Three slices of a body of five. */
+async function* body(): AsyncGenerator<Uint8Array> {
+  for (let slice = 0; slice < 3; slice++) yield new Uint8Array(SLICE)
+}
+
+function filling(memory: InFlight, options: Partial<FillOptions> = {}): Fill {
+  return new Fill({
+    source: body(),
+    sliceBytes: SLICE,
+    first: 0,
+    end: 5 * SLICE,
+    keep: async () => true,
+    isElsewhere: () => false,
+    slowest: () => undefined,
+    moved: () => undefined,
+    memory,
+    ...options,
+  })
+}
+
+describe('the memory of a fill', () => {
+  it('is given back when it was stopped while it waited for some', async () => {
+    const memory = new InFlight(2 * SLICE, fakeClock())
+    memory.hold(2 * SLICE)
+    const fill = filling(memory)
+    await settled()
+    fill.stop()
+    fill.release()
+    memory.hold(-2 * SLICE)
+    await fill.ended
+    assert.equal(memory.held, 0)
+  })
+
+  it('is given back once when it was stopped while a slice was being kept', async () => {
+    const memory = new InFlight(8 * SLICE, fakeClock())
+    const { opened, open } = gate()
+    const fill = filling(memory, { keep: () => opened.then(() => true) })
+    await settled()
+    assert.equal(memory.held, SLICE)
+    fill.stop()
+    fill.release()
+    open()
+    await fill.ended
+    assert.equal(memory.held, 0)
+  })
+
+  it('is given back when it broke off, and when the store does not take it', async () => {
+    for (const kept of [true, false]) {
+      const memory = new InFlight(8 * SLICE, fakeClock())
+      const fill = filling(memory, { keep: async () => kept, slowest: () => 5 * SLICE })
+      await fill.ended
+      assert.equal(fill.failure?.code, 'CDN_ORIGIN_BROKE_OFF')
+      fill.release()
+      assert.equal(memory.held, 0)
+    }
+  })
+})
+
+describe('the memory of a reader', () => {
+  it('is given back when the reader has left before the store asked for it', async () => {
+    const memory = new InFlight(8 * SLICE, fakeClock())
+    const { opened, open } = gate()
+    const store: Store = {
+      ...memoryStore({ maxBytes: 65_536 }),
+      has: () => true,
+      read: async (_, { into = (bytes: number) => new Uint8Array(bytes) } = {}) => {
+        await opened
+        return into(SLICE)
+      },
+    }
+    const assembly = new Assembly({
+      head: metaOf('a', 4 * SLICE, { sliceBytes: SLICE }),
+      length: 4 * SLICE,
+      sliceBytes: SLICE,
+      store,
+      askForPart: undefined,
+      isStored: true,
+      maxBytes: 4 * SLICE,
+      finishShare: 1,
+      mayStore: () => true,
+      storing: () => undefined,
+      settled: () => undefined,
+      over: () => undefined,
+      memory,
+    })
+    const reading = assembly.read()
+    const next = reading.next()
+    await settled()
+    await reading.return?.()
+    open()
+    assert.equal((await next).done, true)
+    assert.equal(memory.held, 0)
+  })
+})
