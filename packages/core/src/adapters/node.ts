@@ -166,6 +166,10 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
   void closed.then(() => leave(iterator))
   // A body that is not as long as it said must not be taken for whole, nor its end for the next response.
   response.strictContentLength = true
+  // Node keeps the head for the first bytes of the body, which may be long in coming: events, or an origin that thinks.
+  setImmediate(() => {
+    if (!response.closed && bytes === 0) response.flushHeaders()
+  })
   try {
     for (;;) {
       const { done, value } = await iterator.next()

@@ -4,6 +4,10 @@ import { type Clock, type Millis, systemClock } from '../http/time.ts'
 const LARGEST_WINDOW = 1024 * 1024
 const SMALLEST_WINDOW = 64 * 1024
 
+/** What is so small does not queue behind what is large, within a quarter on top that is set aside for it. */
+const SMALL = 64 * 1024
+const SET_ASIDE = 1 / 4
+
 /** Nobody waits longer for room: a clientless store on a stuck disk must not hold up everybody else for good. */
 const LONGEST_WAIT: Millis = 10_000
 
@@ -45,11 +49,13 @@ export class InFlight {
   }
 
   /**
-   * Takes memory as soon as there is room for it, in the order of asking; after ten seconds in any case. `undefined`: at once.
+   * Takes memory as soon as there is room for it, in the order of asking, 64 KiB and less before all others; after ten seconds in
+   * any case. `undefined`: at once.
    * Only what needs no more until it gives this back may wait, or all would wait for each other.
    */
   take(bytes: number): Promise<void> | undefined {
-    if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
+    const isSmall = bytes <= SMALL && this.#held + bytes <= this.#maxBytes * (1 + SET_ASIDE)
+    if (isSmall || (this.#waiting.size === 0 && this.#hasRoom(bytes))) {
       this.#held += bytes
       return undefined
     }

@@ -119,6 +119,22 @@ describe('the frame of a response', () => {
       }
     })
 
+  it('may be long in coming: the head does not wait for it', async (t) => {
+    const { promise: more, resolve: goOn } = Promise.withResolvers<void>()
+    const { port } = await before(t, async () => ({
+      status: 200,
+      fields: ['Content-Type', 'text/event-stream', 'Cache-Control', 'no-store'],
+      body: (async function* () {
+        await more
+        yield Buffer.from('data: now')
+      })(),
+    }))
+    const client = await rawClient(port, GET)
+    assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n/)
+    goOn()
+    assert.match(await client.until('data: now'), /data: now/)
+  })
+
   it('is the end of the connection for a client of HTTP/1.0, which knows no chunks', async (t) => {
     const { port } = await site(t, CHUNKED)
     const received = await (await rawClient(port, 'GET /plain/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')).end()

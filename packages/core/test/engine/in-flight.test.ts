@@ -4,6 +4,8 @@ import { it } from 'node:test'
 import { fakeClock, settled } from '@simple-cdn/testing'
 import { InFlight } from '../../src/engine/in-flight.ts'
 
+const MB = 1024 * 1024
+
 it('gives memory at once while there is room, and something always fits', () => {
   const memory = new InFlight(100)
   assert.equal(memory.take(500), undefined)
@@ -13,25 +15,33 @@ it('gives memory at once while there is room, and something always fits', () => 
 })
 
 it('lets those who wait go on in the order in which they came', async () => {
-  const memory = new InFlight(100)
-  memory.take(80)
+  const memory = new InFlight(10 * MB)
+  memory.take(8 * MB)
   const order: string[] = []
-  void memory.take(50)?.then(() => order.push('first'))
-  void memory.take(10)?.then(() => order.push('second'))
+  void memory.take(5 * MB)?.then(() => order.push('first'))
+  void memory.take(MB)?.then(() => order.push('second'))
   await settled()
-  assert.deepEqual(order, [], 'a small one does not overtake')
-  memory.hold(-80)
+  assert.deepEqual(order, [], 'a smaller one does not overtake')
+  memory.hold(-8 * MB)
   await settled()
   assert.deepEqual(order, ['first', 'second'])
-  assert.equal(memory.held, 60)
+  assert.equal(memory.held, 6 * MB)
+})
+
+it('has room set aside for what is small, so that a page does not wait behind films', () => {
+  const memory = new InFlight(MB)
+  memory.take(MB)
+  assert.ok(memory.take(MB) instanceof Promise, 'a film waits')
+  for (let page = 0; page < 4; page++) assert.equal(memory.take(64 * 1024), undefined, `page ${page}`)
+  assert.ok(memory.take(64 * 1024) instanceof Promise, 'there is a bound for pages, too')
 })
 
 it('lets nobody wait for more than ten seconds', async () => {
   const clock = fakeClock()
-  const memory = new InFlight(100, clock)
-  memory.take(100)
+  const memory = new InFlight(MB, clock)
+  memory.take(MB)
   let went = false
-  void memory.take(50)?.then(() => {
+  void memory.take(MB)?.then(() => {
     went = true
   })
   await clock.advance(9_999)
