@@ -105,7 +105,7 @@ async function readWhole(
   const chunks: Uint8Array[] = []
   try {
     if (body instanceof Uint8Array) chunks.push(body)
-    else for await (const chunk of body ?? []) chunks.push(chunk.slice())
+    else for await (const chunk of body ?? []) chunks.push(new Uint8Array(chunk))
   } catch (error) {
     return { bytes: Buffer.concat(chunks), brokenOff: error }
   }

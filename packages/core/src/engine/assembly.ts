@@ -4,7 +4,7 @@ import type { ByteRange } from '../http/body.ts'
 import type { StoredHead, StoredMeta } from '../http/stored-response.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { Store } from '../stores/store.ts'
-import { Fill } from './fill.ts'
+import { type Block, Fill } from './fill.ts'
 import type { InFlight } from './in-flight.ts'
 
 /** Some bytes of a body, on their way from the origin. `first` is a multiple of the slice size, `end` exclusive. */
@@ -52,6 +52,8 @@ interface Reader {
   at: number
   /** Exclusive. */
   readonly end: number
+  /** What it was given last, where that is the memory of a fill. */
+  block: Block | undefined
 }
 
 interface Pending {
@@ -133,7 +135,7 @@ export class Assembly {
 
   /** Takes what is coming from the origin. `throughout`: though some of it is there. */
   take({ first, end, source }: Incoming, { throughout = false } = {}): void {
-    const { sliceBytes, memory } = this.#options
+    const { sliceBytes, memory, store } = this.#options
     const fill: Fill = new Fill({
       source,
       sliceBytes,
@@ -144,6 +146,7 @@ export class Assembly {
       slowest: () => this.#slowest(fill),
       moved: () => this.#wake(),
       memory,
+      isCopied: store.copies === true,
     })
     this.#fills.add(fill)
     void fill.ended.then(() => {
@@ -196,7 +199,8 @@ export class Assembly {
 
   /** The body, or a range of it. Bytes are the caller's until the next ones are asked for. */
   read(range?: ByteRange): AsyncIterableIterator<Uint8Array> {
-    const reader: Reader = { at: range?.first ?? 0, end: range === undefined ? Number.POSITIVE_INFINITY : range.last + 1 }
+    const end = range === undefined ? Number.POSITIVE_INFINITY : range.last + 1
+    const reader: Reader = { at: range?.first ?? 0, end, block: undefined }
     this.#readers.add(reader)
     this.#options.memory.reads(1)
     const done = { done: true, value: undefined } as const
@@ -206,6 +210,7 @@ export class Assembly {
     const leave = (again: boolean): void => {
       if (!this.#readers.delete(reader)) return
       memory.reads(-1)
+      reader.block?.leave(again)
       if (buffer !== undefined) memory.giveBack(buffer, { again })
       this.#left()
     }
@@ -224,6 +229,8 @@ export class Assembly {
       },
       next: async () => {
         try {
+          reader.block?.leave(true)
+          reader.block = undefined
           const value = this.#readers.has(reader) ? await this.#next(reader, into) : undefined
           if (value !== undefined && this.#readers.has(reader)) return { done: false, value }
           leave(true)
@@ -245,7 +252,10 @@ export class Assembly {
     for (let asked = 0; ; ) {
       const end = Math.min(reader.end, this.#length ?? Number.POSITIVE_INFINITY)
       if (reader.at >= end || !this.#readers.has(reader)) return undefined
-      const value = this.#live(reader.at, end) ?? (await this.#fromStore(reader.at, end, into))
+      const live = this.#live(reader.at, end)
+      live?.block.read()
+      reader.block = live?.block
+      const value = live?.bytes ?? (await this.#fromStore(reader.at, end, into))
       if (value !== undefined) {
         reader.at += value.byteLength
         for (const fill of this.#fills) fill.readersMoved()
@@ -266,7 +276,7 @@ export class Assembly {
     }
   }
 
-  #live(at: number, end: number): Uint8Array | undefined {
+  #live(at: number, end: number): ReturnType<Fill['piece']> {
     const { window } = this.#options.memory
     for (const fill of this.#fills) {
       const piece = fill.piece(at, Math.min(end, at + window))

@@ -21,7 +21,9 @@ export interface FillOptions {
   /** Something has changed: more is there, or it is over. */
   readonly moved: () => void
   /** Where the memory it holds is counted. It waits there for room, and never while it holds any. */
-  readonly memory: Pick<InFlight, 'hold' | 'take'>
+  readonly memory: Pick<InFlight, 'hold' | 'take' | 'block' | 'giveBack'>
+  /** Whether what was kept has been copied, so that its memory can be used again. Default: no. */
+  readonly isCopied?: boolean
 }
 
 /** Bodies of unknown length get room for so much at first, and twice as much whenever that is not enough. */
@@ -31,9 +33,33 @@ const FIRST_BLOCK = 64 * 1024
 const AHEAD = 1
 
 /** A slice, or as much of it as has come. */
-interface Block {
+export class Block {
   bytes: Uint8Array
-  filled: number
+  filled = 0
+  /** Nobody else has a reference to the bytes. */
+  isOurs = false
+  /** Taken out of its fill: its memory goes back as soon as nobody reads it. `undefined`: it is not counted any more. */
+  #over: Pick<InFlight, 'giveBack'> | undefined
+  #readers = 0
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+
+  read(): void {
+    this.#readers++
+  }
+
+  /** `again`: a reader has used what it was given, so that its memory can be. */
+  leave(again: boolean): void {
+    if (!again) this.isOurs = false
+    if (--this.#readers === 0) this.#over?.giveBack(this.bytes, { again: this.isOurs })
+  }
+
+  drop(memory: Pick<InFlight, 'giveBack'>): void {
+    if (this.#readers === 0) memory.giveBack(this.bytes, { again: this.isOurs })
+    else this.#over = memory
+  }
 }
 
 /** One response of the origin: the whole body, or some slices of it. */
@@ -93,14 +119,14 @@ export class Fill {
     return this.#options.first
   }
 
-  /** What is in memory from `at` on, within one slice. */
-  piece(at: number, end: number): Uint8Array | undefined {
+  /** What is in memory from `at` on, within one slice, and what has to be told when it is read and when that is over. */
+  piece(at: number, end: number): { readonly bytes: Uint8Array; readonly block: Block } | undefined {
     const { sliceBytes } = this.#options
     const slice = Math.floor(at / sliceBytes)
     const block = this.#blocks.get(slice)
     const from = at - slice * sliceBytes
     const to = Math.min(block?.filled ?? 0, end - slice * sliceBytes)
-    return from < to ? block?.bytes.subarray(from, to) : undefined
+    return block === undefined || from >= to ? undefined : { bytes: block.bytes.subarray(from, to), block }
   }
 
   /** Ends it: nobody wants the rest. */
@@ -182,7 +208,7 @@ export class Fill {
     if (this.#held === undefined) return memory.hold(-size)
     this.#held += size
     // Memory of its own: a small piece of something larger would keep all of it alive.
-    this.#blocks.set(slice, { bytes: Buffer.allocUnsafeSlow(size), filled: 0 })
+    this.#blocks.set(slice, new Block(memory.block(size)))
   }
 
   /** The block of a slice, with room for `bytes`: one of a body whose length nobody knows grows. */
@@ -204,17 +230,21 @@ export class Fill {
     if (block === undefined) return
     if (block.filled < block.bytes.byteLength) {
       this.#hold(block.filled - block.bytes.byteLength)
+      // A copy: the whole of it would be kept alive by a piece.
       block.bytes = new Uint8Array(block.bytes.subarray(0, block.filled))
     }
     this.#kept = await this.#options.keep(slice, block.bytes, last).catch(() => false)
+    block.isOurs = this.#kept && this.#options.isCopied === true
     if (this.#kept && !last) this.#drop(slice)
   }
 
   #drop(slice: number): void {
     const block = this.#blocks.get(slice)
     if (block === undefined) return
-    this.#hold(-block.bytes.byteLength)
     this.#blocks.delete(slice)
+    if (this.#held === undefined) return
+    this.#held -= block.bytes.byteLength
+    block.drop(this.#options.memory)
   }
 
   async #finish(): Promise<void> {

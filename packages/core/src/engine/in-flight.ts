@@ -3,6 +3,7 @@ import { type Clock, type Millis, systemClock } from '../http/time.ts'
 
 const LARGEST_WINDOW = 1024 * 1024
 const SMALLEST_WINDOW = 64 * 1024
+const SMALLEST_LOAN = 4 * 1024
 
 /** What is so small does not queue behind what is large, within a quarter on top that is set aside for it. */
 const SMALL = 64 * 1024
@@ -79,19 +80,33 @@ export class InFlight {
     return this.#held === 0 || this.#held + bytes <= this.#maxBytes
   }
 
-  /** Memory for a reader, of so many bytes at least; to be given back. */
+  /** Memory of so many bytes at least, in one of few sizes, so that the next one can have it; counted until it is given back. */
   lend(bytes: number): Uint8Array {
-    const at = this.#spare.findIndex((buffer) => buffer.byteLength >= bytes && buffer.byteLength <= 2 * bytes)
-    const [spare] = at < 0 ? [] : this.#spare.splice(at, 1)
-    const buffer = spare ?? Buffer.allocUnsafeSlow(bytes)
-    if (spare === undefined) this.hold(bytes)
-    return buffer
+    const size = Math.max(SMALLEST_LOAN, 2 ** Math.ceil(Math.log2(bytes)))
+    const spare = this.#takeSpare(size)
+    if (spare === undefined) this.hold(size)
+    return spare ?? Buffer.allocUnsafeSlow(size)
+  }
+
+  /** Memory of exactly so many bytes for which there is room already: `take` or `hold` has counted it. */
+  block(bytes: number): Uint8Array {
+    const spare = this.#takeSpare(bytes)
+    // It was counted twice.
+    if (spare !== undefined) this.hold(-bytes)
+    return spare ?? Buffer.allocUnsafeSlow(bytes)
+  }
+
+  #takeSpare(size: number): Uint8Array | undefined {
+    const at = this.#spare.findLastIndex((buffer) => buffer.byteLength === size)
+    return at < 0 ? undefined : this.#spare.splice(at, 1)[0]
   }
 
   /** `again`: nobody looks at it any more, so that the next one may have it. */
   giveBack(buffer: Uint8Array, { again }: { again: boolean }): void {
-    if (again && this.#spare.length < MAX_SPARE) this.#spare.push(buffer)
-    else this.hold(-buffer.byteLength)
+    if (again) this.#spare.push(buffer)
+    // Sizes that nobody asks for any more leave first.
+    const leaving = !again ? buffer : this.#spare.length > MAX_SPARE ? this.#spare.shift() : undefined
+    if (leaving !== undefined) this.hold(-leaving.byteLength)
   }
 
   /** Counts those who read a body at present. */

@@ -27,6 +27,9 @@ export interface Store {
   /** Whether a slice is there, as far as is known without waiting. Counts as no use. */
   has(id: string, slice: number): boolean
 
+  /** Whether the bytes given to `writeSlice` are the caller's again when it has resolved. Left out: it may keep them. */
+  readonly copies?: boolean
+
   /** Counts a use of a response, or of a slice of it, that another store in front of this one has answered. */
   touch?(id: string, slice?: number): void
 
@@ -39,7 +42,7 @@ export interface Store {
 
   /**
    * Stores a slice of the response that is called `id`, before or after the response itself. `false`: there is no room, or
-   * that response has left. The store may keep `bytes` itself. Slices of a response that is never written are bounded like
+   * that response has left. The store may keep `bytes` itself, unless it `copies`. Slices of a response that is never written are bounded like
    * everything else; `discard` removes them.
    */
   writeSlice(id: string, slice: number, bytes: Uint8Array): Promise<boolean>

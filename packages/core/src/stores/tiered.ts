@@ -217,6 +217,7 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
 
   return {
     name: `${upper.name}+${lower.name}`,
+    ...(lower.copies !== undefined && { copies: lower.copies }),
     async lookup(key) {
       const known = peek(key)
       if (known !== undefined) return known
@@ -273,7 +274,11 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       if (kept === false) return false
       // Slices of a response that is not there yet stay below.
       const meta = above.get(id)
-      const copied = meta !== undefined && meta.length <= largest && (await upper.writeSlice(id, slice, bytes))
+      // The upper one may keep what it gets.
+      const copied =
+        meta !== undefined &&
+        meta.length <= largest &&
+        (await upper.writeSlice(id, slice, lower.copies === true ? new Uint8Array(bytes) : bytes))
       // It may have left meanwhile: nobody would find the slice.
       if (copied && !above.has(id)) await upper.discard(id)
       return kept === true || copied

@@ -108,4 +108,57 @@ describe('the memory of a reader', () => {
     assert.equal((await next).done, true)
     assert.equal(memory.held, 0)
   })
+
+  it('is used again for the next slice where the store has made a copy', async () => {
+    const memory = new InFlight(8 * SLICE, fakeClock())
+    const seen = new Set<ArrayBufferLike>()
+    const fill = filling(memory, {
+      end: 3 * SLICE,
+      isCopied: true,
+      keep: async (_slice, bytes) => {
+        seen.add(bytes.buffer)
+        return true
+      },
+    })
+    await fill.ended
+    assert.equal(seen.size, 1)
+  })
+
+  it('is not used again while a client reads it', async () => {
+    const memory = new InFlight(8 * SLICE, fakeClock())
+    const { promise: first, resolve: goOn } = Promise.withResolvers<void>()
+    const seen = new Set<ArrayBufferLike>()
+    const fill: Fill = filling(memory, {
+      end: 3 * SLICE,
+      isCopied: true,
+      keep: async (slice, bytes) => {
+        seen.add(bytes.buffer)
+        if (slice === 0) await first
+        return true
+      },
+    })
+    await settled()
+    const piece = fill.piece(0, SLICE)
+    piece?.block.read()
+    goOn()
+    await fill.ended
+    assert.equal(seen.size, 2, 'slices 1 and 2 share another block')
+    piece?.block.leave(true)
+    fill.release()
+    assert.equal(memory.held, SLICE, 'what is left is there for the next one')
+    assert.equal(memory.block(SLICE).buffer, piece?.bytes.buffer)
+  })
+
+  it('goes with a client that left without saying that it has used it', async () => {
+    const memory = new InFlight(8 * SLICE, fakeClock())
+    const fill = filling(memory, { end: 3 * SLICE, isCopied: true })
+    await settled()
+    const piece = fill.piece(2 * SLICE, 3 * SLICE)
+    piece?.block.read()
+    await fill.ended
+    piece?.block.leave(false)
+    fill.release()
+    assert.equal(memory.held, 0)
+    assert.notEqual(memory.block(SLICE).buffer, piece?.bytes.buffer)
+  })
 })

@@ -60,11 +60,29 @@ it('shares its windows among those who read', () => {
 })
 
 it('lends a buffer again that was given back for that, and counts it once', () => {
-  const memory = new InFlight(1024)
-  const buffer = memory.lend(100)
+  const memory = new InFlight(MB)
+  const buffer = memory.lend(5_000)
+  assert.equal(buffer.byteLength, 8192, 'in one of few sizes')
   memory.giveBack(buffer, { again: true })
-  assert.equal(memory.lend(100), buffer)
-  assert.equal(memory.held, 100)
+  assert.equal(memory.lend(6_000), buffer)
+  assert.equal(memory.held, 8192)
   memory.giveBack(buffer, { again: false })
   assert.equal(memory.held, 0)
+})
+
+it('makes a block of a buffer that was given back, and counts it once', () => {
+  const memory = new InFlight(MB)
+  const buffer = memory.lend(8192)
+  memory.giveBack(buffer, { again: true })
+  memory.hold(8192)
+  assert.equal(memory.block(8192), buffer)
+  assert.equal(memory.held, 8192)
+})
+
+it('keeps sixteen buffers that nobody uses, those given back last', () => {
+  const memory = new InFlight(MB)
+  const buffers = Array.from({ length: 17 }, () => memory.lend(4096))
+  for (const buffer of buffers) memory.giveBack(buffer, { again: true })
+  assert.equal(memory.held, 16 * 4096)
+  assert.equal(memory.lend(4096), buffers.at(-1))
 })

@@ -339,6 +339,7 @@ async function openStore(options: CacacheStoreOptions): Promise<Store> {
 
   return {
     name: 'cacache',
+    copies: true,
     async lookup(key) {
       const found = byKey.get(key)
       if (found === undefined) return NONE

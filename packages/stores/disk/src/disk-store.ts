@@ -361,6 +361,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
 
   return {
     name: 'disk',
+    copies: true,
     async lookup(key) {
       const slots = index.underKey(hashOf(key)).reverse()
       if (slots.length === 0) return NOTHING
