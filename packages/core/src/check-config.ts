@@ -16,6 +16,8 @@ import {
   suggestion,
   text,
 } from './checks.ts'
+import { parseAddresses } from './engine/access.ts'
+import { parseTemplate } from './policy/field-rules.ts'
 import { normalisedTarget } from './policy/key.ts'
 import { type Match, parseMatch } from './policy/route.ts'
 
@@ -64,9 +66,38 @@ function name(what: string, separators: RegExp): Check {
   })
 }
 
+const ignoredName = text((value) => {
+  const stem = value.endsWith('*') ? value.slice(0, -1) : value
+  return /^[\x21-\x7e]*$/.test(stem) && !/[&=#*]/.test(stem) && value !== ''
+    ? undefined
+    : `${shown(value)} is not the name of a query parameter; "*" may stand at its end`
+})
+
+const ignored = options(
+  { ignore: listOf(ignoredName, 'parameter names', 'name one, or write "all"') },
+  { ignore: 'a list of names' },
+)
+
+const STATUS = /^[1-5](?:\d\d|xx)$/
+
+/** Things by status or class of statuses. */
+function byStatus(check: Check): Check {
+  return (value, path) => {
+    if (!isRecord(value)) return mistake(path, `is ${shown(value)}; write them by status, such as { "404": … } or { "5xx": … }`)
+    return Object.entries(value).flatMap(([status, each]) => {
+      const at = member(path, status)
+      return STATUS.test(status)
+        ? check(each, at)
+        : mistake(at, 'is no status; write one such as "404", or a class such as "5xx"')
+    })
+  }
+}
+
 const key = options({
-  query: (value, path) =>
-    Array.isArray(value) ? listOf(parameterName, 'parameter names')(value, path) : oneOf('all', 'none')(value, path),
+  query: (value, path) => {
+    if (Array.isArray(value)) return listOf(parameterName, 'parameter names')(value, path)
+    return isRecord(value) ? ignored(value, path) : oneOf('all', 'none', 'no-tracking')(value, path)
+  },
   headers: listOf(
     fieldName({ cookie: 'the whole Cookie field differs for everybody; name cookies in key.cookies' }),
     'field names',
@@ -77,6 +108,8 @@ const key = options({
 const cacheOptions = options({
   defaultTtl: lifetime,
   overrideTtl: lifetime,
+  ttlByStatus: byStatus(lifetime),
+  stripCookies: boolean,
   staleWhileRevalidate: lifetime,
   staleIfError: lifetime,
   key,
@@ -172,13 +205,33 @@ function pathOf({ before, after }: Match): string {
   return after === undefined ? before : `${before}*${after}`
 }
 
+/** A table of paths. `target` checks where each leads. */
+function table(target: Check): Check {
+  return (value, path) => {
+    if (typeof value === 'string') return target(value, path)
+    if (!isRecord(value)) return mistake(path, `is ${shown(value)}; write text, or a table such as { "/old": "/new" }`)
+    const entries = Object.entries(value)
+    if (entries.length === 0) return mistake(path, 'is empty; the route would take no request')
+    return entries.flatMap(([from, to]) => {
+      const at = member(path, from)
+      if (!from.startsWith('/')) return mistake(at, 'must begin with "/": it is the path of a request')
+      const complaint = /[?#*]/.test(from) ? 'must not contain "?", "#" or "*": a table has whole paths' : pathComplaint(from)
+      if (complaint !== undefined) return mistake(at, complaint)
+      if (typeof to === 'string' && to.includes('*')) return mistake(at, `${shown(to)}: "*" stands for nothing in a table`)
+      return target(to, at)
+    })
+  }
+}
+
 const rewrite = text((value) => {
   if (!value.startsWith('/')) return `${shown(value)} must begin with "/"`
   if (/[?#]/.test(value)) return `${shown(value)} must not contain "?" or "#": the query of the request is kept as it is`
   return moreThanOneStar(value) ?? pathComplaint(value)
 })
 
-const redirect = text((value) => {
+const redirect = text((written) => {
+  // Whoever asks is sent to the host that it asked.
+  const value = written.replace(/^(https?:\/\/)\{host\}(?=\/|$)/, '$1host')
   const escaped = value.toWellFormed().replace(/[^\x21-\x7e]|["<>\\^`{|}]/gu, encodeURIComponent)
   if (escaped !== value) return `${shown(value)} contains characters that a URL cannot; write ${shown(escaped)}`
   if (!/^(?:\/(?!\/)|https?:\/\/[^/])/.test(value)) return `${shown(value)} must begin with "/", "http://" or "https://"`
@@ -220,19 +273,126 @@ const respond: Check = (value, path) => {
   return [...mistakes, ...mistake(member(path, 'body'), `a ${value.status} has no body; leave it out or use another status`)]
 }
 
+/** Request or response fields to change. `refused` says of some names why not. */
+function headerRules(refused: RegExp, why: string): Check {
+  return (value, path) => {
+    if (!isRecord(value)) return mistake(path, `is ${shown(value)}; write fields by name, such as { "X-Frame-Options": "DENY" }`)
+    return Object.entries(value).flatMap(([name, each]) => {
+      const at = member(path, name)
+      if (!TOKEN.test(name)) return mistake(at, `${shown(name)} is not a field name`)
+      if (FRAMING.test(name)) return mistake(at, 'belongs to the connection, not to the message; leave it out')
+      if (refused.test(name)) return mistake(at, why)
+      if (each === false) return []
+      return isRecord(each) ? options({ add: template }, { add: 'the value to add' })(each, at) : template(each, at)
+    })
+  }
+}
+
+const template = text((value) => {
+  if (!FIELD_VALUE.test(value)) return `${shown(value)} contains characters that a field cannot`
+  if (value === '') return 'is empty; write false to remove the field'
+  const parsed = parseTemplate(value)
+  return typeof parsed === 'string' ? parsed : undefined
+})
+
+const siteOrigin = text((value) =>
+  URL.canParse(value) && new URL(value).origin === value
+    ? undefined
+    : `${shown(value)} is not a site; write one such as "https://www.example.com"`,
+)
+
+const corsOptions = options({
+  origins: listOf(siteOrigin, 'sites', 'leave it out for all'),
+  credentials: boolean,
+  methods: listOf(method, 'methods', 'leave it out for the usual ones'),
+  headers: listOf(fieldName({}), 'field names'),
+  expose: listOf(fieldName({}), 'field names'),
+  maxAge: lifetime,
+})
+
+const cors: Check = (value, path) => {
+  const mistakes = typeof value === 'boolean' ? [] : corsOptions(value, path)
+  if (!isRecord(value) || value.credentials !== true || value.origins !== undefined) return mistakes
+  return [
+    ...mistakes,
+    ...mistake(member(path, 'origins'), 'is missing: with credentials, any site could read what is for one person'),
+  ]
+}
+
+const addresses: Check = (value, path) => {
+  const each = text((one) =>
+    typeof parseAddresses([one]) === 'string'
+      ? `${shown(one)} is no address; write one such as "10.0.0.0/8" or "::1"`
+      : undefined,
+  )
+  return listOf(each, 'addresses', 'name one, or leave it out')(value, path)
+}
+
+const secret = text((value) => (value.length >= 16 ? undefined : `has ${value.length} characters; a secret needs at least 16`))
+
+const access = options({
+  allow: addresses,
+  deny: addresses,
+  basic: (value, path) => {
+    if (!isRecord(value) || Object.keys(value).length === 0)
+      return mistake(path, 'write passwords by user name, such as { ada: "…" }')
+    return Object.entries(value).flatMap(([user, password]) => {
+      const at = member(path, user)
+      if (user === '' || /[:\p{Cc}]/u.test(user)) return mistake(at, 'is no user name: it must not be empty nor contain ":"')
+      return text((each) => (each === '' ? 'is empty' : undefined))(password, at)
+    })
+  },
+  signedWith: listOf(secret, 'secrets', 'name one, or leave it out'),
+})
+
+const routeDefaults: Readonly<Record<string, Check>> = {
+  requestHeaders: headerRules(/^(?:host|cdn-loop|via)$/i, 'is for us to say; the host is an option of the origin'),
+  responseHeaders: headerRules(/^(?:age|via|cache-status|date)$/i, 'is for us to say'),
+  cors,
+  hsts: (value, path) => (typeof value === 'boolean' ? [] : lifetime(value, path)),
+  access,
+  errorPages: byStatus(text(() => undefined)),
+}
+
+const condition: Check = (value, path) => {
+  if (typeof value === 'boolean') return []
+  const pattern = text((each) => moreThanOneStar(each))
+  return Array.isArray(value) ? listOf(pattern, 'values', 'write true or false')(value, path) : pattern(value, path)
+}
+
+function conditions(checkName: Check): Check {
+  return (value, path) => {
+    if (!isRecord(value)) return mistake(path, `is ${shown(value)}; write values by name, or true or false`)
+    return Object.entries(value).flatMap(([name, each]) => [
+      ...checkName(name, member(path, name)),
+      ...condition(each, member(path, name)),
+    ])
+  }
+}
+
+const when = options({
+  methods: listOf(method, 'methods', 'leave it out for all'),
+  headers: conditions(fieldName({})),
+  cookies: conditions(cookieName),
+  query: conditions(parameterName),
+})
+
 const KINDS = { origin: ['rewrite', 'cache'], redirect: ['status'], respond: [] } as const
 
 const routeOptions = options(
   {
     name: label,
-    match,
+    match: (value, path) => (Array.isArray(value) ? listOf(match, 'paths', 'name one')(value, path) : match(value, path)),
+    when,
     methods: listOf(method, 'methods', 'name a method, or leave it out for all'),
     origin: text(() => undefined),
-    rewrite,
+    rewrite: table(rewrite),
+    keepQuery: boolean,
     cache,
-    redirect,
+    redirect: table(redirect),
     status: oneOf(301, 302, 303, 307, 308),
     respond,
+    ...routeDefaults,
   },
   { match: 'a path such as "/assets/*"' },
 )
@@ -255,8 +415,9 @@ function oneThing(value: Readonly<Record<string, unknown>>, path: string): reado
 }
 
 function stars(value: Readonly<Record<string, unknown>>, path: string): readonly Mistake[] {
-  const found = typeof value.match === 'string' ? parseMatch(value.match) : ''
-  if (typeof found === 'string' || found.after !== undefined) return []
+  const patterns = Array.isArray(value.match) ? value.match : [value.match]
+  const parsed = patterns.map((each: unknown) => (typeof each === 'string' ? parseMatch(each) : ''))
+  if (parsed.every((each) => typeof each === 'string' || each.after !== undefined)) return []
   return ['rewrite', 'redirect'].flatMap((name) => {
     const written = value[name]
     return typeof written === 'string' && written.includes('*')
@@ -285,6 +446,7 @@ function store(example: string): Check {
 const shape = options(
   {
     origins,
+    defaults: options(routeDefaults),
     routes: listOf(route, 'routes', `write ${AT_LEAST_ONE}`),
     memory: size(65_536, MAX_BYTES),
     store: store('memoryStore({ maxBytes })'),

@@ -9,17 +9,32 @@ import { type Match, matches, parseMatch } from './policy/route.ts'
  */
 export function configWarnings({ origins, routes }: Pick<CdnConfig, 'origins' | 'routes'>): readonly Mistake[] {
   const asked = new Set(routes.map((route) => ('origin' in route ? route.origin : undefined)))
-  const parsed = routes.map(({ match }) => parseMatch(match) as Match)
   return [
     ...Object.keys(origins).flatMap((name) => (asked.has(name) ? [] : mistake(member('origins', name), 'no route asks it'))),
     ...routes.flatMap((route, index) => {
-      const earlier = parsed.findIndex((match, at) => at < index && covers(match, parsed[index] as Match))
+      const own = parsed(route)
+      const earlier = routes.findIndex((each, at) => at < index && takesAll(each) && own.every((match) => coveredBy(each, match)))
       if (earlier >= 0) return mistake(`routes[${index}]`, `no request gets here: routes[${earlier}] matches all of them first`)
-      return leadsBack(route, parsed, index)
+      return leadsBack(route, routes, index)
         ? mistake(`routes[${index}].redirect`, 'leads back to this route, again and again')
         : []
     }),
   ]
+}
+
+function parsed({ match }: RouteConfig): readonly Match[] {
+  return (typeof match === 'string' ? [match] : match).map((each) => parseMatch(each) as Match)
+}
+
+/** Whether a route takes whatever its paths match. */
+function takesAll(route: RouteConfig): boolean {
+  const hasTable =
+    ('redirect' in route && typeof route.redirect === 'object') || ('rewrite' in route && typeof route.rewrite === 'object')
+  return route.when === undefined && !hasTable
+}
+
+function coveredBy(route: RouteConfig, match: Match): boolean {
+  return parsed(route).some((each) => covers(each, match))
 }
 
 /** Whether everything that `later` matches is matched by `earlier` too. */
@@ -32,9 +47,12 @@ function covers(earlier: Match, later: Match): boolean {
 }
 
 /** Only a path certainly comes back here; a whole URL may be somebody else's. */
-function leadsBack(route: RouteConfig, parsed: readonly Match[], index: number): boolean {
-  if (!('redirect' in route) || !route.redirect?.startsWith('/')) return false
-  const { scheme = 'https', authority = '*' } = parsed[index] as Match
+function leadsBack(route: RouteConfig, routes: readonly RouteConfig[], index: number): boolean {
+  if (!('redirect' in route) || typeof route.redirect !== 'string' || !route.redirect.startsWith('/')) return false
   const target = route.redirect.replace('*', 'x').replace(/#.*/, '')
-  return parsed.findIndex((match) => matches(match, scheme, authority.replace('*', 'x'), target) !== undefined) === index
+  return parsed(route).some(({ scheme = 'https', authority = '*' }) => {
+    const takes = (each: RouteConfig) =>
+      takesAll(each) && parsed(each).some((match) => matches(match, scheme, authority.replace('*', 'x'), target) !== undefined)
+    return routes.findIndex(takes) === index
+  })
 }

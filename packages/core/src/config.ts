@@ -17,6 +17,9 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
   /** Tried from top to bottom; the first match wins. */
   routes: readonly RouteConfig<keyof Origins & string>[]
 
+  /** Options of every route that does not give its own; fields are merged by name. */
+  defaults?: DefaultsConfig
+
   /** Bound of the memory store, with what is on its way to clients and into the store. Default: "256mb". Not together with `store`. */
   memory?: Size
 
@@ -64,28 +67,95 @@ export interface OriginConfig {
 
 /** What a route matches, and the one thing it does. */
 export type RouteConfig<OriginName extends string = string> = MatchConfig &
+  DefaultsConfig &
   (OriginRoute<OriginName> | RedirectRoute | RespondRoute)
 
 export interface MatchConfig {
   /** Appears in logs and explanations. Default: what `match` says. */
   name?: string
-  /** A path or a whole URL, in which `*` stands for anything: "/assets/*", "https://static.example.com/*". */
-  match: string
+  /** A path or a whole URL, in which `*` stands for anything: "/assets/*", "https://static.example.com/*"; or several. */
+  match: string | readonly string[]
+  /** What else has to hold. */
+  when?: WhenConfig
   /** Other methods get 405 and an `Allow`. Default: all. */
   methods?: readonly string[]
 }
 
+/** All of it has to hold; of a list, one. `true`: it is there; `false`: it is not; text: its value, one `*` standing for anything. */
+export interface WhenConfig {
+  methods?: readonly string[]
+  headers?: Readonly<Record<string, ConditionConfig>>
+  cookies?: Readonly<Record<string, ConditionConfig>>
+  query?: Readonly<Record<string, ConditionConfig>>
+}
+
+export type ConditionConfig = boolean | string | readonly string[]
+
+export interface DefaultsConfig {
+  /** Fields of the request to set, add or remove before the origin gets it. */
+  requestHeaders?: HeaderRules
+  /** Fields of the response to set, add or remove before the client gets it. */
+  responseHeaders?: HeaderRules
+  /** Lets pages of other sites read the answers, and answers their preflights. `true`: those of all sites. Default: as the origin says. */
+  cors?: boolean | CorsConfig
+  /** Tells browsers to come by https only (RFC 6797), on answers over https. `true`: for a year. Default: none. */
+  hsts?: boolean | Duration
+  /** Who may ask. Default: everybody. */
+  access?: AccessConfig
+  /** Bodies of our own error answers, by status ("404") or class ("5xx"). HTML if it begins with "<", else text. */
+  errorPages?: Readonly<Record<string, string>>
+}
+
+/**
+ * By name: text sets, `false` removes, `{ add }` leaves what is there. In text, `{client}`, `{host}`, `{path}`, `{url}`, `{method}`,
+ * `{scheme}`, `{id}`, `{header.NAME}`, `{cookie.NAME}` and `{query.NAME}` stand for what the client sent; what comes out empty is removed.
+ */
+export type HeaderRules = Readonly<Record<string, string | false | { add: string }>>
+
+export interface CorsConfig {
+  /** Such as "https://www.example.com". Default: all. */
+  origins?: readonly string[]
+  /** Default: false. */
+  credentials?: boolean
+  /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
+  methods?: readonly string[]
+  /** Request fields that pages may send. Default: whatever they ask for. */
+  headers?: readonly string[]
+  /** Response fields that pages may read besides the usual ones. Default: none. */
+  expose?: readonly string[]
+  /** For how long browsers may remember a preflight. Default: "1d". */
+  maxAge?: Duration
+}
+
+export interface AccessConfig {
+  /** Addresses and networks such as "10.0.0.0/8"; all others get 403. */
+  allow?: readonly string[]
+  /** Addresses and networks that get 403 whatever `allow` says. */
+  deny?: readonly string[]
+  /** Passwords by user name (RFC 7617); without one of them, 401. They do not go on to the origin. */
+  basic?: Readonly<Record<string, string>>
+  /** Secrets, any of which may have made the URL's signature with `signedUrl`; without a valid one, 403. */
+  signedWith?: readonly string[]
+}
+
 export interface OriginRoute<OriginName extends string = string> {
   origin: OriginName
-  /** The path to ask the origin for, with `*` for what `match` found: "/feeds/*" to "/*.xml". The key stays what the client asked. */
-  rewrite?: string
+  /**
+   * The path to ask the origin for, with `*` for what `match` found: "/feeds/*" to "/*.xml"; or a table of paths, which are then the only
+   * ones that the route takes. The key stays what the client asked.
+   */
+  rewrite?: string | Readonly<Record<string, string>>
+  /** `false`: the origin gets no query. Default: true. */
+  keepQuery?: boolean
   /** `false` passes everything through. Left out, the route obeys the origin's own fields. */
   cache?: false | CacheConfig
 }
 
 export interface RedirectRoute {
-  /** Where to, with `*` for what `match` found. */
-  redirect: string
+  /** Where to, with `*` for what `match` found; or a table of paths, which are then the only ones that the route takes. */
+  redirect: string | Readonly<Record<string, string>>
+  /** Whether the query goes along. Default: true. */
+  keepQuery?: boolean
   /** Default: 301. */
   status?: 301 | 302 | 303 | 307 | 308
 }
@@ -97,6 +167,8 @@ export interface RespondRoute {
 export interface CacheConfig {
   /** Freshness lifetime for responses that carry none. */
   defaultTtl?: Duration
+  /** Freshness lifetime for responses of a status ("404") or a class of them ("4xx") that carry none. */
+  ttlByStatus?: Readonly<Record<string, Duration>>
   /** Freshness lifetime in place of whatever the origin says. It does not outweigh no-store and private. */
   overrideTtl?: Duration
   /** How long a stale response may be served while it is revalidated, where the response does not say (RFC 5861). Default: 0. */
@@ -107,6 +179,8 @@ export interface CacheConfig {
   key?: KeyConfig
   /** Cookies that send a request straight to the origin: sessions, logins. */
   bypassCookies?: readonly string[]
+  /** Takes cookies out of requests and responses: for what is the same for everybody. Default: false. */
+  stripCookies?: boolean
   /** Fields to obey before Cache-Control. Default: CDN-Cache-Control, then Surrogate-Control (RFC 9213). */
   targetedFields?: readonly string[]
   /** Whether a client's Cache-Control may force revalidation. Default: false. */
@@ -121,12 +195,20 @@ export interface CacheConfig {
 }
 
 export interface KeyConfig {
-  /** Query parameters that count. Default: "all", sorted by name. */
-  query?: 'all' | 'none' | readonly string[]
+  /**
+   * Query parameters that count: all, none, these, all but those ("utm_*"), or all but the known ones that only track people.
+   * Sorted by name; an origin that is asked for everybody gets no others. Default: "all".
+   */
+  query?: 'all' | 'none' | 'no-tracking' | readonly string[] | IgnoredParameters
   /** Request fields that tell responses apart, besides those that Vary names. */
   headers?: readonly string[]
   /** Cookies that tell responses apart. */
   cookies?: readonly string[]
+}
+
+/** Query parameters that do not count; `*` at the end of a name stands for anything. */
+export interface IgnoredParameters {
+  ignore: readonly string[]
 }
 
 /** Checks a configuration at compile time: a route can only name an origin that exists. Changes nothing. */

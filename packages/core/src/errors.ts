@@ -16,6 +16,8 @@ const DEFINITIONS = {
   CDN_BAD_REQUEST: { status: 400, source: 'client', retry: false, message: 'the request is malformed' },
   CDN_BODY_TOO_LARGE: { status: 413, source: 'client', retry: false, message: 'the request body is too large' },
   CDN_NO_ROUTE: { status: 404, source: 'client', retry: false, message: 'no route matches this request' },
+  CDN_UNAUTHORIZED: { status: 401, source: 'client', retry: false, message: 'the route asks for a name and a password' },
+  CDN_FORBIDDEN: { status: 403, source: 'client', retry: false, message: 'the route is not open to this client' },
   CDN_METHOD_NOT_ALLOWED: { status: 405, source: 'client', retry: false, message: 'the route does not allow this method' },
   CDN_LOOP: { status: 508, source: 'config', retry: false, message: 'the request has passed through this cache before' },
   CDN_CLIENT_GONE: { status: 499, source: 'client', retry: false, message: 'the client went away' },

@@ -2,6 +2,7 @@
 export * from './cached.ts'
 export * from './cdn.ts'
 export * from './config.ts'
+export { signedUrl } from './engine/access.ts'
 export * from './engine/messages.ts'
 export * from './errors.ts'
 export type { Body, ByteRange } from './http/body.ts'

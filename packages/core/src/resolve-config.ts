@@ -2,16 +2,37 @@
 // `@simple-cdn/core/config`, for programs that check and show a configuration, or add options of their own to it.
 import { checkConfig } from './check-config.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
-import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
+import type {
+  AccessConfig,
+  CacheConfig,
+  CdnConfig,
+  ConditionConfig,
+  CorsConfig,
+  DefaultsConfig,
+  Duration,
+  HeaderRules,
+  KeyConfig,
+  OriginConfig,
+  OriginsConfig,
+  RespondRoute,
+  RouteConfig,
+  WhenConfig,
+} from './config.ts'
+import { parseAddresses, passwordDigest } from './engine/access.ts'
 import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
 import type { LogSink } from './log/sink.ts'
 import { appOrigin } from './origins/app.ts'
 import { httpOrigin } from './origins/http.ts'
 import type { Origin } from './origins/origin.ts'
+import type { Access, Addresses } from './policy/access.ts'
+import { type Condition, type Conditions, parseValuePattern } from './policy/conditions.ts'
+import type { Cors } from './policy/cors.ts'
+import { type FieldRule, parseTemplate, type Template } from './policy/field-rules.ts'
 import { parameterName } from './policy/key.ts'
 import { defaultPolicy, type Policy, rfcPolicy } from './policy/policy.ts'
-import { type Match, parseMatch, type Route } from './policy/route.ts'
+import { type ErrorPage, type Match, parseMatch, type Route } from './policy/route.ts'
+import { TRACKING } from './policy/tracking.ts'
 import { memoryStore } from './stores/memory.ts'
 import type { Store } from './stores/store.ts'
 import { tieredStore } from './stores/tiered.ts'
@@ -40,6 +61,7 @@ export interface ConfigError extends CdnError {
   readonly mistakes: readonly Mistake[]
 }
 
+const YEAR = 31_536_000
 const DEFAULT_MEMORY_BYTES = 256 * 1024 ** 2
 const DEFAULT_SLICE_BYTES = 1024 ** 2
 const DEFAULT_MAX_REQUEST_BODY_BYTES = 10 * 1024 ** 3
@@ -61,7 +83,9 @@ export function resolveConfig(config: AnyConfig): ResolvedConfig {
   const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
   return {
     name: config.name ?? 'simple-cdn',
-    routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
+    routes: config.routes.map((route) =>
+      resolveRoute(withDefaults(route, config.defaults), origins, rfc ? rfcPolicy : defaultPolicy),
+    ),
     origins: [...origins.values()],
     store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
     sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
@@ -99,17 +123,104 @@ function milliseconds(value: Duration | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000
 }
 
+function withDefaults(route: RouteConfig, defaults: DefaultsConfig = {}): RouteConfig {
+  const merged = (name: 'requestHeaders' | 'responseHeaders' | 'errorPages') => ({ ...defaults[name], ...route[name] })
+  const [requestHeaders, responseHeaders] = [merged('requestHeaders'), merged('responseHeaders')] as HeaderRules[]
+  const errorPages = merged('errorPages') as Readonly<Record<string, string>>
+  return { ...defaults, ...route, requestHeaders, responseHeaders, errorPages } as RouteConfig
+}
+
 function resolveRoute(route: RouteConfig, origins: ReadonlyMap<string, Origin>, base: Policy): Route<Origin> {
-  const common = { name: route.name ?? route.match, match: parseMatch(route.match) as Match, methods: route.methods }
+  const patterns = typeof route.match === 'string' ? [route.match] : route.match
+  const led = 'origin' in route && route.origin !== undefined ? route.rewrite : 'redirect' in route ? route.redirect : undefined
+  const common = {
+    name: route.name ?? patterns.join(' '),
+    matches: patterns.map((each) => parseMatch(each) as Match),
+    when: resolveWhen(route.when),
+    methods: route.methods,
+    table: typeof led === 'object' ? new Map(Object.entries(led)) : undefined,
+    keepsQuery: !('keepQuery' in route && route.keepQuery === false),
+    access: resolveAccess(route.access),
+    cors: resolveCors(route.cors),
+    requestRules: resolveRules(route.requestHeaders),
+    responseRules: [...resolveHsts(route.hsts), ...resolveRules(route.responseHeaders)],
+    errorPages: new Map(Object.entries(route.errorPages ?? {}).map(([status, body]) => [status, errorPage(body)])),
+  }
+  const to = typeof led === 'string' ? led : undefined
   if ('origin' in route && route.origin !== undefined) {
     const origin = origins.get(route.origin) as Origin
-    return { ...common, kind: 'origin', origin, rewrite: route.rewrite, policy: resolvePolicy(route.cache, base) }
+    return { ...common, kind: 'origin', origin, rewrite: to, policy: resolvePolicy(route.cache, base) }
   }
   if ('redirect' in route && route.redirect !== undefined) {
-    return { ...common, kind: 'redirect', location: route.redirect, status: route.status ?? 301 }
+    return { ...common, kind: 'redirect', location: to, status: route.status ?? 301 }
   }
   const { status, headers = {}, body = '' } = (route as RespondRoute).respond
   return { ...common, kind: 'respond', status, fields: respondFields(headers, body), body }
+}
+
+function resolveWhen(when: WhenConfig | undefined): Conditions | undefined {
+  if (when === undefined) return undefined
+  const byName = (conditions: Readonly<Record<string, ConditionConfig>> = {}, nameOf = (name: string) => name) =>
+    new Map(Object.entries(conditions).map(([name, wanted]) => [nameOf(name), resolveCondition(wanted)] as const))
+  return {
+    methods: when.methods,
+    headers: byName(when.headers, (name) => name.toLowerCase()),
+    cookies: byName(when.cookies),
+    query: byName(when.query),
+  }
+}
+
+function resolveCondition(wanted: ConditionConfig): readonly Condition[] {
+  if (typeof wanted === 'boolean') return [wanted]
+  return (typeof wanted === 'string' ? [wanted] : wanted).map(parseValuePattern)
+}
+
+function resolveRules(rules: HeaderRules = {}): readonly FieldRule[] {
+  return Object.entries(rules).map(([name, wanted]) => {
+    const value = typeof wanted === 'object' ? wanted.add : wanted
+    return { name, value: value === false ? undefined : (parseTemplate(value) as Template), adds: typeof wanted === 'object' }
+  })
+}
+
+/** Over plain HTTP it must not be said (RFC 6797 §7.2). */
+function resolveHsts(hsts: DefaultsConfig['hsts']): readonly FieldRule[] {
+  if (hsts === undefined || hsts === false) return []
+  const seconds = hsts === true ? YEAR : (parseDuration(hsts) as number)
+  return [{ name: 'Strict-Transport-Security', value: [`max-age=${seconds}`], adds: false, onlyOver: 'https' }]
+}
+
+function resolveCors(cors: boolean | CorsConfig | undefined): Cors | undefined {
+  if (cors === undefined || cors === false) return undefined
+  const { origins, credentials = false, methods, headers, expose = [], maxAge } = cors === true ? {} : cors
+  return {
+    origins: origins === undefined ? '*' : new Set(origins),
+    credentials,
+    methods: (methods ?? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']).join(', '),
+    headers: headers === undefined ? '*' : headers.join(', '),
+    expose: expose.join(', '),
+    maxAge: parseDuration(maxAge) ?? 86_400,
+  }
+}
+
+function resolveAccess(access: AccessConfig | undefined): Access | undefined {
+  if (access === undefined) return undefined
+  const { allow, deny, basic, signedWith } = access
+  return {
+    allow: allow && (parseAddresses(allow) as Addresses),
+    deny: deny && (parseAddresses(deny) as Addresses),
+    basic: basic && Object.entries(basic).map(([name, password]) => passwordDigest(name, password)),
+    signedWith,
+  }
+}
+
+function errorPage(body: string): ErrorPage {
+  return { type: `text/${body.trimStart().startsWith('<') ? 'html' : 'plain'}; charset=utf-8`, body }
+}
+
+function resolveQuery(query: KeyConfig['query']): Policy['query'] | undefined {
+  if (query === 'no-tracking') return { ignore: TRACKING }
+  if (typeof query !== 'object') return query
+  return 'ignore' in query ? { ignore: query.ignore.map(parameterName) } : query.map(parameterName)
 }
 
 /** A body of no stated type would be guessed at by browsers. */
@@ -128,9 +239,11 @@ function resolvePolicy(cache: false | CacheConfig | undefined, base: Policy): Po
     ...base,
     defaultTtl: parseDuration(own.defaultTtl) ?? base.defaultTtl,
     overrideTtl: parseDuration(own.overrideTtl) ?? base.overrideTtl,
+    ttlByStatus: new Map(Object.entries(own.ttlByStatus ?? {}).map(([status, ttl]) => [status, parseDuration(ttl) as number])),
+    stripCookies: own.stripCookies ?? base.stripCookies,
     staleWhileRevalidate: parseDuration(own.staleWhileRevalidate) ?? base.staleWhileRevalidate,
     staleIfError: parseDuration(own.staleIfError) ?? base.staleIfError,
-    query: typeof key.query === 'object' ? key.query.map(parameterName) : (key.query ?? base.query),
+    query: resolveQuery(key.query) ?? base.query,
     selectOn,
     bypassCookies: own.bypassCookies ?? base.bypassCookies,
     targetedFields: own.targetedFields === undefined ? base.targetedFields : lowerCase(own.targetedFields),

@@ -290,7 +290,7 @@ describe('checkConfig', () => {
         'routes[0].cache.targetedFields[0]: Cache-Control is obeyed last in any case; leave it out',
       ],
       [wrongCache({ targetedFields: ['a b'] }), 'routes[0].cache.targetedFields[0]: "a b" is not a field name'],
-      [wrongCache({ key: { query: 'some' } }), 'routes[0].cache.key.query: is "some"; write one of "all", "none"'],
+      [wrongCache({ key: { query: 'some' } }), 'routes[0].cache.key.query: is "some"; write one of "all", "none", "no-tracking"'],
       [wrongCache({ key: { query: ['a=b'] } }), 'routes[0].cache.key.query[0]: "a=b" is not the name of a query parameter'],
       [
         wrongCache({ key: { query: ['utm_*'] } }),
@@ -460,7 +460,10 @@ describe('resolveConfig', () => {
     ]
     const resolved = resolveConfig({ origins: {}, routes }).routes
     assert.deepEqual(
-      resolved.map(({ match, ...route }) => route),
+      resolved.map(({ name, methods, kind, ...route }) => {
+        const { location, status, fields, body } = route as Record<string, unknown>
+        return { name, methods, kind, ...(kind === 'redirect' ? { location, status } : { status, fields, body }) }
+      }),
       [
         { name: '/a/*', methods: undefined, kind: 'redirect', location: '/b/*', status: 301 },
         {

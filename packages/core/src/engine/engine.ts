@@ -20,12 +20,15 @@ import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
+import { isPreflight } from '../policy/cors.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
-import { cacheKey, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
+import { cacheKey, countedTarget, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
-import { matches, type Route, rewritten } from '../policy/route.ts'
+import { type Route, rewritten } from '../policy/route.ts'
+import { type Found, Router } from '../policy/router.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
+import { refusalOf, unsigned } from './access.ts'
 import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from './assembly.ts'
 import { Background } from './background.ts'
 import { Flight, type Landing } from './collapse.ts'
@@ -112,6 +115,8 @@ const NEVER_FRESH: Freshness = {
 }
 const RANGE: ReadonlySet<string> = new Set(['range'])
 const SET_COOKIE: ReadonlySet<string> = new Set(['set-cookie'])
+const COOKIE: ReadonlySet<string> = new Set(['cookie'])
+const AUTHORIZATION: ReadonlySet<string> = new Set(['authorization'])
 /** What concerns the one who asks, not what is stored for everybody. */
 const PERSONAL: ReadonlySet<string> = new Set(['authorization', 'cookie'])
 /** Not in an interim response, and not in a 204 (RFC 9110 §8.6). */
@@ -130,6 +135,7 @@ export class Engine implements Handler {
   readonly #store: Store
   readonly #clock: Clock
   readonly #host: ExchangeHost
+  readonly #router: Router<Origin>
   readonly #flights = new Map<CacheKey, Flight>()
   /** By the name of the response: those whose bodies are on their way. */
   readonly #assemblies = new Map<string, Assembly>()
@@ -151,6 +157,7 @@ export class Engine implements Handler {
     this.name = options.name
     this.#store = options.store
     this.#clock = options.clock
+    this.#router = new Router(options.routes)
     this.#sinkFailures = options.log.map(() => 0)
     this.#host = {
       name: options.name,
@@ -172,9 +179,10 @@ export class Engine implements Handler {
     }
   }
 
-  matches({ scheme, authority, target }: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean {
+  matches({ scheme, authority, target, method, fields }: Parameters<Handler['matches']>[0]): boolean {
     const path = normalisedTarget(target)
-    return path !== undefined && this.#route(scheme, normalisedAuthority(scheme, authority), path) !== undefined
+    if (path === undefined) return false
+    return this.#router.find(scheme, normalisedAuthority(scheme, authority), path, { method, target: path, fields }) !== undefined
   }
 
   // ── route, key, lookup, decide ──
@@ -189,22 +197,38 @@ export class Engine implements Handler {
     const passed = fieldValue(request.fields, 'cdn-loop')
     if (passed !== undefined && isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
 
-    const found = this.#route(request.scheme, exchange.authority, target)
+    const facts = { method: request.method, target, fields: request.fields }
+    const found = this.#router.find(request.scheme, exchange.authority, target, facts)
     if (found === undefined) throw new CdnError('CDN_NO_ROUTE')
-    const { route, star } = found
+    const { route } = found
     exchange.route = route.name
+    exchange.rules = route
     if (request.method === 'TRACE' || (route.methods !== undefined && !route.methods.includes(request.method))) {
       return exchange.fail(new CdnError('CDN_METHOD_NOT_ALLOWED'), [
         'Allow',
         (route.methods ?? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']).join(', '),
       ])
     }
+    if (route.cors !== undefined && isPreflight(request.method, request.fields)) {
+      exchange.reason = 'respond'
+      return exchange.respond(204, [], undefined, undefined)
+    }
+    const refused = route.access === undefined ? undefined : this.#refused(exchange, found)
+    if (refused !== undefined) return refused
     switch (route.kind) {
       case 'redirect':
         exchange.reason = 'redirect'
         return exchange.respond(
           route.status,
-          ['Location', rewritten(route.location, star, target), 'Content-Length', '0'],
+          [
+            'Location',
+            rewritten(found.entry ?? route.location, found.star, exchange.target, route.keepsQuery).replace(
+              '{host}',
+              exchange.authority.replace(/:\d+$/, ''),
+            ),
+            'Content-Length',
+            '0',
+          ],
           undefined,
           undefined,
         )
@@ -212,15 +236,29 @@ export class Engine implements Handler {
         exchange.reason = 'respond'
         return this.#respond(exchange, route)
       case 'origin':
-        return this.#lookup(exchange, route, star)
+        return this.#lookup(exchange, toOrigin(route, found.entry), found.star)
     }
   }
 
-  #route(scheme: string, authority: string, target: string): { route: Route<Origin>; star: string } | undefined {
-    for (const route of this.#options.routes) {
-      const star = matches(route.match, scheme, authority, target)
-      if (star !== undefined) return { route, star }
+  /** The answer for a client that may not have this. What let others in goes no further than here. */
+  #refused(exchange: Exchange, { route }: Found<Origin>): CdnResponse | undefined {
+    const { access } = route
+    if (access === undefined) return undefined
+    switch (refusalOf(access, exchange.request, exchange, exchange.at)) {
+      case 'forbidden':
+        return exchange.fail(new CdnError('CDN_FORBIDDEN'))
+      case 'unauthorized':
+        return exchange.fail(new CdnError('CDN_UNAUTHORIZED'), [
+          'WWW-Authenticate',
+          `Basic realm="${route.name.replace(/["\\]/g, '')}", charset="UTF-8"`,
+        ])
+      case 'unsigned':
+        return exchange.fail(new CdnError('CDN_FORBIDDEN', 'the URL has no valid signature'))
+      case 'expired':
+        return exchange.fail(new CdnError('CDN_FORBIDDEN', 'the signature of the URL has expired'))
     }
+    if (access.basic !== undefined) exchange.without(AUTHORIZATION)
+    if (access.signedWith !== undefined) exchange.target = unsigned(exchange.target)
     return undefined
   }
 
@@ -238,6 +276,10 @@ export class Engine implements Handler {
     if (before !== undefined) {
       exchange.decided(before)
       return this.#alone({ exchange, route, star, decision: before })
+    }
+    if (route.policy.stripCookies) {
+      exchange.without(COOKIE)
+      exchange.stripsCookies = true
     }
     const known = this.#store.peek?.(exchange.key)
     if (known !== undefined) return this.#answer(exchange, route, star, known)
@@ -510,6 +552,8 @@ export class Engine implements Handler {
     const request: CdnRequest = { ...plainRequest(exchange.request), signal: flight.signal }
     const own = new Exchange(this.#host, request)
     own.target = exchange.target
+    own.rules = exchange.rules
+    own.stripsCookies = exchange.stripsCookies
     own.key = stored.key
     const forwarded: Forwarded = {
       exchange: own,
@@ -548,9 +592,9 @@ export class Engine implements Handler {
           method,
           scheme: request.scheme,
           authority: exchange.authority,
-          target: rewritten(route.rewrite, star, exchange.target),
+          target: asked(route, star, exchange.target, mayStore),
           fields: [
-            ...forwardedFields(request, this.#host, keep, mayStore),
+            ...exchange.ruledRequest(forwardedFields(request, this.#host, keep, mayStore)),
             ...(stored === undefined ? [] : validationFields([stored])),
             ...(part === undefined ? [] : ['Range', rangeOf(part)]),
           ],
@@ -565,6 +609,7 @@ export class Engine implements Handler {
       return { kind: 'failed', error: asCdnError(error) }
     }
 
+    if (exchange.stripsCookies) response = { ...response, fields: withoutFields(response.fields, SET_COOKIE) }
     const fault = responseFault(response)
     if (fault !== undefined) {
       await discard(response)
@@ -605,7 +650,7 @@ export class Engine implements Handler {
       ? admit(key, answered, { status, fields, requestedAt, receivedAt }, route.policy, randomUUID)
       : { store: false, reason: decision.reason }
     if (!admission.store) {
-      if (whole === undefined) return this.#refused(forwarded, response, admission.reason)
+      if (whole === undefined) return this.#unshared(forwarded, response, admission.reason)
       // The client asked for another part than came.
       await discard(response)
       this.#absences.note(key, admission.reason, receivedAt, true)
@@ -614,7 +659,7 @@ export class Engine implements Handler {
 
     const length = whole?.length ?? bodyLength(response)
     if (length !== undefined && length > Math.min(route.policy.maxBodyBytes, this.#store.stats().maxBytes))
-      return this.#refused(forwarded, response, 'too-large')
+      return this.#unshared(forwarded, response, 'too-large')
     exchange.stored = true
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
@@ -643,7 +688,7 @@ export class Engine implements Handler {
 
   /** Asks the origin for parts of what is stored; `undefined` when nothing would tie them to it. */
   #partsOf(
-    { request, authority, target }: Exchange,
+    exchange: Exchange,
     route: OriginRoute,
     star: string,
     head: StoredHead,
@@ -651,14 +696,15 @@ export class Engine implements Handler {
   ): AskForPart | undefined {
     const validator = head.status === 200 ? strongValidator(head.fields) : undefined
     if (validator === undefined || length === undefined || fieldValue(head.fields, 'accept-ranges') === 'none') return undefined
-    const fields = [...forwardedFields(request, this.#host, 'none', true), 'If-Range', validator]
+    const { request, authority, target } = exchange
+    const fields = [...exchange.ruledRequest(forwardedFields(request, this.#host, 'none', true)), 'If-Range', validator]
     return async (range, signal) => {
       const response = await route.origin.fetch(
         {
           method: 'GET',
           scheme: request.scheme,
           authority,
-          target: rewritten(route.rewrite, star, target),
+          target: asked(route, star, target, true),
           fields: [...fields, 'Range', rangeOf(range)],
         },
         signal,
@@ -692,7 +738,7 @@ export class Engine implements Handler {
     return { method, keep: range !== undefined && isFromEnd(range) ? 'range' : 'none', part }
   }
 
-  async #refused({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {
+  async #unshared({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {
     const key = exchange.key as CacheKey
     if (decision.action === 'revalidate' || decision.mayStore) {
       exchange.notStored = reason
@@ -745,7 +791,7 @@ export class Engine implements Handler {
       const scheme = url.protocol.slice(0, -1)
       // Not `search`: that has no "?" where nothing follows.
       const target = normalisedTarget(href.slice(url.origin.length))
-      const found = target === undefined ? undefined : this.#route(scheme, url.host, target)?.route
+      const found = target === undefined ? undefined : this.#router.find(scheme, url.host, target)?.route
       if (target === undefined || found?.kind !== 'origin') continue
       keys.push(cacheKey(scheme, url.host, target, found.policy.query))
     }
@@ -819,7 +865,8 @@ export class Engine implements Handler {
   async explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation> {
     const target = normalisedTarget(request.target)
     const authority = normalisedAuthority(request.scheme, request.authority)
-    const found = target === undefined ? undefined : this.#route(request.scheme, authority, target)
+    const facts = { method: request.method, target: target ?? '', fields: request.fields }
+    const found = target === undefined ? undefined : this.#router.find(request.scheme, authority, target, facts)
     if (target === undefined || found === undefined)
       return {
         key: undefined,
@@ -894,6 +941,16 @@ export class Engine implements Handler {
     await this.#background.drained()
     await Promise.all([...this.#assemblies.values()].map((assembly) => assembly.ended()))
   }
+}
+
+/** A route whose table says where this path leads. */
+function toOrigin(route: OriginRoute, entry: string | undefined): OriginRoute {
+  return entry === undefined ? route : { ...route, rewrite: entry }
+}
+
+/** The path and query to ask the origin for. On behalf of everybody, it gets only what counts. */
+function asked({ rewrite, keepsQuery, policy }: OriginRoute, star: string, target: string, mayStore: boolean): string {
+  return rewritten(rewrite, star, mayStore ? countedTarget(target, policy.query) : target, keepsQuery)
 }
 
 function selected(

@@ -1,15 +1,22 @@
 // One exchange of messages: what is settled about a request, what was answered, and the log entry that says so.
+import { randomUUID } from 'node:crypto'
 import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
-import { type Fields, fieldValue } from '../http/fields.ts'
+import { type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import type { CacheKey, StoredHead } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { cacheStatus } from '../log/cache-status.ts'
 import type { CacheOutcome, LogEntry } from '../log/entry.ts'
+import { CORS_FIELDS, corsFields, isPreflight } from '../policy/cors.ts'
 import type { Decision, Forward } from '../policy/decide.ts'
+import { type TemplateFacts, withRules } from '../policy/field-rules.ts'
 import { normalisedAuthority } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
+import type { ErrorPage, Route } from '../policy/route.ts'
 import type { CdnRequest, CdnResponse } from './messages.ts'
+import { RequestWith } from './request-with.ts'
+
+type Rules = Pick<Route, 'cors' | 'requestRules' | 'responseRules' | 'errorPages'>
 
 export interface ExchangeHost {
   readonly name: string
@@ -21,7 +28,7 @@ export interface ExchangeHost {
 
 /** One object for a request's facts and its response: a hit allocates nothing else of its own. */
 export class Exchange implements CdnResponse {
-  readonly request: CdnRequest
+  request: CdnRequest
   readonly at: Millis
   /** Normalised, as soon as it is known to be a path. */
   target: string
@@ -29,6 +36,11 @@ export class Exchange implements CdnResponse {
   authority: string
   route = ''
   key: CacheKey | undefined
+  /** Of the route, once there is one. */
+  rules: Rules | undefined
+  /** Whether cookies are taken out of what the origin answers. */
+  stripsCookies = false
+  #id: string | undefined
 
   // What the cache did and why (LogEntry.cache).
   action: CacheOutcome['action'] = 'respond'
@@ -63,6 +75,29 @@ export class Exchange implements CdnResponse {
     return `${this.request.scheme}://${this.authority}${this.target}`
   }
 
+  get method(): string {
+    return this.request.method
+  }
+
+  get scheme(): string {
+    return this.request.scheme
+  }
+
+  get clientAddress(): string | undefined {
+    return this.request.clientAddress
+  }
+
+  /** What the client, or a proxy before us, calls this request; else a name of our own. */
+  get id(): string {
+    this.#id ??= fieldValue(this.request.fields, 'x-request-id') ?? randomUUID()
+    return this.#id
+  }
+
+  /** Goes on without these fields of the client. */
+  without(names: ReadonlySet<string>): void {
+    this.request = new RequestWith(this.request, withoutFields(this.request.fields, names))
+  }
+
   decided(decision: Decision): void {
     this.action = decision.action
     this.reason = decision.reason
@@ -79,10 +114,31 @@ export class Exchange implements CdnResponse {
   respond(status: number, fields: string[], body: Body | undefined, age: number | undefined, failure?: string): this {
     this.status = status
     if (age !== undefined) fields.push('Age', String(Math.floor(age)))
+    if (this.rules !== undefined) fields = this.#ruled(fields, this.rules)
     fields.push('Via', `1.1 ${this.#host.name}`, 'Cache-Status', cacheStatus(this.#host.name, this, failure))
     this.fields = fields
     this.body = body
     return this
+  }
+
+  #ruled(fields: string[], { cors, responseRules }: Rules): string[] {
+    let ruled = fields
+    if (cors !== undefined) {
+      const { method, fields: asked } = this.request
+      ruled = [...withoutFields(ruled, CORS_FIELDS), ...corsFields(cors, asked, isPreflight(method, asked))]
+    }
+    return responseRules.length === 0 ? ruled : withRules(ruled, responseRules, { ...this.#facts(), fields: this.request.fields })
+  }
+
+  /** What goes to the origin, as the route wants it. */
+  ruledRequest(fields: string[]): string[] {
+    const rules = this.rules?.requestRules ?? []
+    return rules.length === 0 ? fields : withRules(fields, rules, { ...this.#facts(), fields: this.request.fields })
+  }
+
+  #facts(): Omit<TemplateFacts, 'fields'> {
+    const { method, scheme, authority, target, url, clientAddress, id } = this
+    return { method, scheme, authority, target, url, clientAddress, id }
   }
 
   /** An answer of our own to what went wrong. */
@@ -91,12 +147,12 @@ export class Exchange implements CdnResponse {
     this.error = error
     this.stored = false
     // Details of origins and configuration are for the log, not for clients.
-    const text = new TextEncoder().encode(
-      `${error.status} ${error.source === 'client' ? error.message : error.summary} (${error.code})\n`,
-    )
+    const said = `${error.status} ${error.source === 'client' ? error.message : error.summary} (${error.code})\n`
+    const page = this.#pageFor(error.status)
+    const text = new TextEncoder().encode(page?.body ?? said)
     const fields = [
       'Content-Type',
-      'text/plain; charset=utf-8',
+      page?.type ?? 'text/plain; charset=utf-8',
       'Content-Length',
       String(text.byteLength),
       'Cache-Control',
@@ -104,6 +160,11 @@ export class Exchange implements CdnResponse {
       ...extra,
     ]
     return this.respond(error.status, fields, this.request.method === 'HEAD' ? undefined : text, undefined, error.code)
+  }
+
+  #pageFor(status: number): ErrorPage | undefined {
+    const pages = this.rules?.errorPages
+    return pages?.get(String(status)) ?? pages?.get(`${Math.floor(status / 100)}xx`)
   }
 
   finished(bytes: number, complete: boolean, error?: unknown): void {

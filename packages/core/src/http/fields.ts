@@ -39,7 +39,7 @@ function isNamed(spelled: string, name: string): boolean {
 }
 
 /** One line of that name in place of all there were; it stands where the first did, or at the end. */
-export function withField(fields: Fields, name: string, value: string): string[] {
+export function withField(fields: Fields, name: string, value: string, spelling: string = name): string[] {
   const changed: string[] = []
   let placed = false
   for (let at = 0; at < fields.length; at += 2) {
@@ -50,7 +50,7 @@ export function withField(fields: Fields, name: string, value: string): string[]
       placed = true
     }
   }
-  if (!placed) changed.push(name, value)
+  if (!placed) changed.push(spelling, value)
   return changed
 }
 

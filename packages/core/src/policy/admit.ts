@@ -68,7 +68,7 @@ export function admit(
 
   const shared = isShared(directives, deciding.from)
   if (hasField(request.fields, 'authorization') && !shared && !directives.has('must-revalidate')) return refuse('authorization') // (RFC 9111 §3.5)
-  const ttlIsOurs = policy.overrideTtl !== undefined || policy.defaultTtl !== undefined
+  const ttlIsOurs = policy.overrideTtl !== undefined || policy.defaultTtl !== undefined || policy.ttlByStatus.size > 0
   if (hasField(fields, 'set-cookie') && !shared && !policy.shareSetCookie) return refuse('set-cookie')
   if (hasCookies(request.fields) && !shared && !ttlIsOurs) return refuse('request-cookies')
 
@@ -146,6 +146,8 @@ function lifetimeOf(
   if (policy.overrideTtl !== undefined && isGood(status)) return { seconds: policy.overrideTtl, from: 'override' }
   const explicit = explicitLifetime(fields, deciding, receivedAt)
   if (explicit !== undefined) return explicit
+  const ofStatus = policy.ttlByStatus.get(String(status)) ?? policy.ttlByStatus.get(`${Math.floor(status / 100)}xx`)
+  if (ofStatus !== undefined && !deciding.directives.has('no-cache')) return { seconds: ofStatus, from: 'default' }
   if (policy.defaultTtl !== undefined && isGood(status) && !deciding.directives.has('no-cache'))
     return { seconds: policy.defaultTtl, from: 'default' }
   const heuristic = policy.heuristicFreshness ? heuristicLifetime(status, fields, deciding, receivedAt) : undefined

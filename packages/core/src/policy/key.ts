@@ -65,18 +65,44 @@ function keyedTarget(target: string, query: Policy['query']): string {
   const path = target.slice(0, mark)
   if (query === 'none') return path
   const parameters = target.slice(mark + 1).split('&')
-  const kept = query === 'all' ? parameters : parameters.filter((parameter) => query.includes(parameterName(parameter)))
+  const kept = query === 'all' ? parameters : parameters.filter((parameter) => counts(query, parameterName(parameter)))
   if (kept.length === 0) return path
   // Sorted by name only: the order of several values of one parameter may matter to the origin.
   return `${path}?${kept.sort(byName).join('&')}`
 }
 
+function counts(query: Exclude<Policy['query'], 'all' | 'none'>, name: string): boolean {
+  if (!('ignore' in query)) return query.includes(name)
+  return !query.ignore.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : name === each))
+}
+
+/**
+ * Path and query of a request without the parameters that do not count, in the order of the client: an origin that is asked on
+ * behalf of everybody is asked nothing that only one of them said.
+ */
+export function countedTarget(target: string, query: Policy['query']): string {
+  const mark = target.indexOf('?')
+  if (query === 'all' || mark < 0) return target
+  const kept =
+    query === 'none'
+      ? []
+      : target
+          .slice(mark + 1)
+          .split('&')
+          .filter((parameter) => counts(query, parameterName(parameter)))
+  return kept.length === 0 ? target.slice(0, mark) : `${target.slice(0, mark)}?${kept.join('&')}`
+}
+
 /** The name of a query parameter as applications read it: `a%5B%5D` is `a[]`, and `+` is a space. Bytes are characters. */
 export function parameterName(parameter: string): string {
   const equals = parameter.indexOf('=')
-  const name = equals < 0 ? parameter : parameter.slice(0, equals)
-  if (!/[%+]/.test(name)) return name
-  return name
+  return decodedParameter(equals < 0 ? parameter : parameter.slice(0, equals))
+}
+
+/** The name or the value of a query parameter as applications read it. */
+export function decodedParameter(text: string): string {
+  if (!/[%+]/.test(text)) return text
+  return text
     .replaceAll('+', ' ')
     .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }

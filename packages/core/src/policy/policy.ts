@@ -13,8 +13,12 @@ export interface Policy {
   readonly staleWhileRevalidate: Seconds
   /** Window for responses that name none themselves (RFC 5861 §4). */
   readonly staleIfError: Seconds
-  /** Query parameters that are part of the key, as `parameterName` has them. */
-  readonly query: 'all' | 'none' | readonly string[]
+  /** Lifetime for responses that carry none, by status or class such as "4xx": the more exact one outweighs `defaultTtl`. */
+  readonly ttlByStatus: ReadonlyMap<string, Seconds>
+  /** Takes cookies out of requests and responses, so that they neither count nor get anywhere. */
+  readonly stripCookies: boolean
+  /** Query parameters that are part of the key, as `parameterName` has them; or those that are not, `*` at the end standing for anything. */
+  readonly query: 'all' | 'none' | readonly string[] | { readonly ignore: readonly string[] }
   /** Request fields, besides those that Vary names, that tell responses apart. Lower case; `cookie:NAME` names one cookie. */
   readonly selectOn: readonly string[]
   /** Cookies whose presence sends a request straight to the origin. */
@@ -41,6 +45,8 @@ export const defaultPolicy: Policy = {
   overrideTtl: undefined,
   staleWhileRevalidate: 0,
   staleIfError: 86_400,
+  ttlByStatus: new Map(),
+  stripCookies: false,
   query: 'all',
   selectOn: [],
   bypassCookies: [],

@@ -1,4 +1,8 @@
-// Which route a request takes, and what `*` stood for.
+// Whether a route takes a request, and what `*` stood for.
+import type { Access } from './access.ts'
+import type { Conditions } from './conditions.ts'
+import type { Cors } from './cors.ts'
+import type { FieldRule } from './field-rules.ts'
 import type { Policy } from './policy.ts'
 
 export interface Match {
@@ -12,8 +16,31 @@ export interface Match {
 
 interface RouteBase {
   readonly name: string
-  readonly match: Match
+  /** One of them has to match. */
+  readonly matches: readonly Match[]
+  /** What else has to hold. */
+  readonly when: Conditions | undefined
   readonly methods: readonly string[] | undefined
+  /** Paths that the route takes, and what becomes of each; without it, all that match. */
+  readonly table: Table | undefined
+  /** Whether the query of the request goes along: to the origin, or to where a redirect leads. */
+  readonly keepsQuery: boolean
+  readonly access: Access | undefined
+  readonly cors: Cors | undefined
+  /** For what the origin is sent. */
+  readonly requestRules: readonly FieldRule[]
+  /** For what the client is sent. */
+  readonly responseRules: readonly FieldRule[]
+  /** Bodies for our own errors, by status or class such as "5xx". */
+  readonly errorPages: ReadonlyMap<string, ErrorPage>
+}
+
+/** Where each path leads. */
+export type Table = ReadonlyMap<string, string>
+
+export interface ErrorPage {
+  readonly type: string
+  readonly body: string
 }
 
 /** `Source` is what answers requests that go forward; this floor does not look into it. */
@@ -21,10 +48,11 @@ export type Route<Source = unknown> =
   | (RouteBase & {
       readonly kind: 'origin'
       readonly origin: Source
+      /** Without it, and without a table, the path stays as it is. */
       readonly rewrite: string | undefined
       readonly policy: Policy
     })
-  | (RouteBase & { readonly kind: 'redirect'; readonly location: string; readonly status: number })
+  | (RouteBase & { readonly kind: 'redirect'; readonly location: string | undefined; readonly status: number })
   | (RouteBase & { readonly kind: 'respond'; readonly status: number; readonly fields: readonly string[]; readonly body: string })
 
 /** "/a/*", "https://host/a/*" or "//host/a/*" as a `Match`; a message when it is none. */
@@ -76,20 +104,20 @@ function withPort(scheme: string, authority: string): string {
   return /:\d+$/.test(authority) ? authority : `${authority}:${scheme === 'https' ? 443 : 80}`
 }
 
-function withoutQuery(target: string): string {
+export function withoutQuery(target: string): string {
   const mark = target.indexOf('?')
   return mark < 0 ? target : target.slice(0, mark)
 }
 
-/** The path and query to ask the origin for. A rewrite changes what the origin sees, never the key. */
-export function rewritten(rewrite: string | undefined, star: string, target: string): string {
-  if (rewrite === undefined) return target
+/** The path and query to ask the origin for, or where to go. A rewrite changes what the origin sees, never the key. */
+export function rewritten(rewrite: string | undefined, star: string, target: string, keepsQuery = true): string {
+  if (rewrite === undefined) return keepsQuery ? target : withoutQuery(target)
   // Two slashes at the start of a reference would name a host, and the client chooses what the star stands for (RFC 3986 §4.2).
   const [place = '', fragment] = rewrite
     .replace('*', () => star)
     .replace(/^\/+/, '/')
     .split('#', 2)
-  const mark = target.indexOf('?')
+  const mark = keepsQuery ? target.indexOf('?') : -1
   const query = mark < 0 ? '' : place.includes('?') ? `&${target.slice(mark + 1)}` : target.slice(mark)
   return place + query + (fragment === undefined ? '' : `#${fragment}`)
 }

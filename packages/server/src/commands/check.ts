@@ -70,11 +70,37 @@ function rounded(bytes: number): string {
 
 function describedRoute(route: DescribedRoute): readonly string[] {
   const methods = route.methods === undefined ? '' : ` (${route.methods.join(', ')} only)`
-  const head = `${route.name}${methods}`
-  if (route.kind === 'redirect') return [head, `  redirects to ${route.location} with ${route.status}`]
-  if (route.kind === 'respond') return [head, `  answers itself with ${route.status}`]
-  const rewritten = route.rewrite === undefined ? '' : `, asked for ${route.rewrite}`
-  return [head, `  origin ${route.origin.name}${rewritten}`, ...describedPolicy(route.policy).map((line) => `  ${line}`)]
+  return [`${route.name}${methods}`, ...[...describedAction(route), ...describedRules(route)].map((line) => `  ${line}`)]
+}
+
+function describedAction(route: DescribedRoute): readonly string[] {
+  const { table } = route
+  const places = table === undefined ? '' : `${table.size} ${table.size === 1 ? 'path' : 'paths'} of a table`
+  if (route.kind === 'redirect') return [`redirects ${places || `to ${route.location}`} with ${route.status}`]
+  if (route.kind === 'respond') return [`answers itself with ${route.status}`]
+  const rewritten = table !== undefined ? `, ${places}` : route.rewrite === undefined ? '' : `, asked for ${route.rewrite}`
+  const query = route.keepsQuery ? '' : ', without the query'
+  return [`origin ${route.origin.name}${rewritten}${query}`, ...describedPolicy(route.policy)]
+}
+
+function describedRules({ when, access, cors, requestRules, responseRules, errorPages }: DescribedRoute): readonly string[] {
+  const conditions = when && [...when.headers.keys(), ...when.cookies.keys(), ...when.query.keys(), ...(when.methods ?? [])]
+  const guards = access && [
+    ...(access.allow === undefined ? [] : ['some addresses only']),
+    ...(access.deny === undefined ? [] : ['not for some addresses']),
+    ...(access.basic === undefined ? [] : ['name and password']),
+    ...(access.signedWith === undefined ? [] : ['signed URLs only']),
+  ]
+  const changes = (rules: DescribedRoute['requestRules']): string =>
+    rules.map(({ name, value, adds }) => `${value === undefined ? '-' : adds ? '+' : ''}${name}`).join(', ')
+  return [
+    ...(conditions === undefined ? [] : [`only with certain ${list(conditions)}`]),
+    ...(guards === undefined ? [] : [`access: ${list(guards)}`]),
+    ...(cors === undefined ? [] : [`CORS: ${cors.origins === '*' ? 'all sites' : list([...cors.origins])}`]),
+    ...(requestRules.length === 0 ? [] : [`request fields changed: ${changes(requestRules)}`]),
+    ...(responseRules.length === 0 ? [] : [`response fields changed: ${changes(responseRules)}`]),
+    ...(errorPages.size === 0 ? [] : [`own pages for ${list([...errorPages.keys()])}`]),
+  ]
 }
 
 function describedPolicy(policy: Policy): readonly string[] {
@@ -85,12 +111,19 @@ function describedPolicy(policy: Policy): readonly string[] {
       ? `fresh for as long as the origin says${defaultTtl === undefined ? '' : `, else ${asDuration(defaultTtl)}`}`
       : `fresh for ${asDuration(overrideTtl)}, whatever the origin says`,
     `stale-while-revalidate ${asDuration(policy.staleWhileRevalidate)}, stale-if-error ${asDuration(policy.staleIfError)}, where the response names none`,
-    `key: query ${list(policy.query)}; request fields ${list(policy.selectOn)}, and those of Vary`,
+    ...[...policy.ttlByStatus].map(([status, ttl]) => `${status}: fresh for ${asDuration(ttl)} where the origin does not say`),
+    ...(policy.stripCookies ? ['cookies are taken out'] : []),
+    `key: query ${queryList(policy.query)}; request fields ${list(policy.selectOn)}, and those of Vary`,
     `past the cache with cookies: ${list(policy.bypassCookies)}`,
     `obeys ${list([...policy.targetedFields, 'cache-control'])}; clients' Cache-Control ${policy.honorRequestDirectives ? 'too' : 'not'}`,
     `bodies up to ${asSize(policy.maxBodyBytes)}`,
     `guesses lifetimes: ${policy.heuristicFreshness ? 'yes' : 'no'}; shares responses that set cookies: ${policy.shareSetCookie ? 'yes' : 'no'}`,
   ]
+}
+
+function queryList(query: Policy['query']): string {
+  if (typeof query === 'object' && 'ignore' in query) return `all but ${list(query.ignore)}`
+  return list(query)
 }
 
 function list(names: string | readonly string[]): string {
