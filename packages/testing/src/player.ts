@@ -14,6 +14,8 @@ export interface Asked {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string
+  /** Where it comes from. Default: 192.0.2.1. */
+  readonly clientAddress?: string
   readonly signal?: AbortSignal
   readonly onInterim?: CdnRequest['onInterim']
 }
@@ -76,7 +78,10 @@ export function play<const Origins extends OriginsConfig>(config: CdnConfig<Orig
 }
 
 /** A request as an adapter would hand it over. */
-export function requestFor(url: string, { method = 'GET', headers = {}, body, signal, onInterim }: Asked = {}): CdnRequest {
+export function requestFor(
+  url: string,
+  { method = 'GET', headers = {}, body, clientAddress = '192.0.2.1', signal, onInterim }: Asked = {},
+): CdnRequest {
   const { protocol, host, pathname, search } = new URL(url, 'http://cdn.test')
   const bytes = body === undefined ? undefined : new TextEncoder().encode(body)
   return {
@@ -93,7 +98,7 @@ export function requestFor(url: string, { method = 'GET', headers = {}, body, si
       ),
     ],
     body: bytes && ReadableStream.from([bytes]),
-    clientAddress: '192.0.2.1',
+    clientAddress,
     signal: signal ?? new AbortController().signal,
     onInterim,
   }
