@@ -446,7 +446,7 @@ function store(example: string): Check {
 const shape = options(
   {
     origins,
-    defaults: options(routeDefaults),
+    defaults: options({ ...routeDefaults, cache }),
     routes: listOf(route, 'routes', `write ${AT_LEAST_ONE}`),
     memory: size(65_536, MAX_BYTES),
     store: store('memoryStore({ maxBytes })'),

@@ -92,6 +92,8 @@ export interface WhenConfig {
 export type ConditionConfig = boolean | string | readonly string[]
 
 export interface DefaultsConfig {
+  /** `false` passes everything through. Left out, the route obeys the origin's own fields. */
+  cache?: false | CacheConfig
   /** Fields of the request to set, add or remove before the origin gets it. */
   requestHeaders?: HeaderRules
   /** Fields of the response to set, add or remove before the client gets it. */
@@ -147,8 +149,6 @@ export interface OriginRoute<OriginName extends string = string> {
   rewrite?: string | Readonly<Record<string, string>>
   /** `false`: the origin gets no query. Default: true. */
   keepQuery?: boolean
-  /** `false` passes everything through. Left out, the route obeys the origin's own fields. */
-  cache?: false | CacheConfig
 }
 
 export interface RedirectRoute {

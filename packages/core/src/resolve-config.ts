@@ -127,7 +127,9 @@ function withDefaults(route: RouteConfig, defaults: DefaultsConfig = {}): RouteC
   const merged = (name: 'requestHeaders' | 'responseHeaders' | 'errorPages') => ({ ...defaults[name], ...route[name] })
   const [requestHeaders, responseHeaders] = [merged('requestHeaders'), merged('responseHeaders')] as HeaderRules[]
   const errorPages = merged('errorPages') as Readonly<Record<string, string>>
-  return { ...defaults, ...route, requestHeaders, responseHeaders, errorPages } as RouteConfig
+  const cache =
+    typeof route.cache === 'object' && defaults.cache ? { ...defaults.cache, ...route.cache } : (route.cache ?? defaults.cache)
+  return { ...defaults, ...route, requestHeaders, responseHeaders, errorPages, cache } as RouteConfig
 }
 
 function resolveRoute(route: RouteConfig, origins: ReadonlyMap<string, Origin>, base: Policy): Route<Origin> {

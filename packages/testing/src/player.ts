@@ -6,6 +6,7 @@ import {
   createCdn,
   type Fields,
   type LogEntry,
+  type Origin,
   type OriginsConfig,
 } from '@simple-cdn/core'
 import { type FakeClock, fakeClock, settled } from './fake-clock.ts'
@@ -75,6 +76,24 @@ export function play<const Origins extends OriginsConfig>(config: CdnConfig<Orig
     },
     close: () => cdn.close({ graceMs: 0 }),
   }
+}
+
+/**
+ * The same with what a configuration file exports: `await playConfig(config, { app: scriptedOrigin() })`. Options of the program
+ * (`server`, `memory`, `disk`) do not matter here. A function is called with `env`.
+ *
+ * @throws Error when an origin of the configuration is not among `origins`: the test would reach into the network.
+ */
+export async function playConfig(
+  config: object,
+  origins: Readonly<Record<string, Origin>>,
+  { env = process.env }: { readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Player> {
+  const exported = typeof config === 'function' ? await config(env) : config
+  const { server: _, memory: __, disk: ___, ...cache } = exported
+  const missing = Object.keys(cache.origins ?? {}).filter((name) => !Object.hasOwn(origins, name))
+  if (missing.length > 0) throw new Error(`nothing is scripted for the origins ${missing.join(', ')}`)
+  return play({ ...cache, origins: Object.fromEntries(Object.keys(cache.origins ?? {}).map((name) => [name, origins[name]])) })
 }
 
 /** A request as an adapter would hand it over. */

@@ -87,9 +87,10 @@ export class Exchange implements CdnResponse {
     return this.request.clientAddress
   }
 
-  /** What the client, or a proxy before us, calls this request; else a name of our own. */
+  /** What a proxy before us, or the client, calls this request; else a name of our own. */
   get id(): string {
-    this.#id ??= fieldValue(this.request.fields, 'x-request-id') ?? randomUUID()
+    const { fields } = this.request
+    this.#id ??= fieldValue(fields, 'fly-request-id') ?? fieldValue(fields, 'x-request-id') ?? randomUUID()
     return this.#id
   }
 

@@ -163,9 +163,12 @@ function windows(
   status: number,
   directives: Directives,
   policy: Policy,
+  overridden: boolean,
 ): Pick<Freshness, 'staleWhileRevalidate' | 'staleIfError'> {
   // A failure stands in for nothing, least of all for the next one.
   if (isFailure(status)) return { staleWhileRevalidate: 0, staleIfError: 0 }
+  const { staleWhileRevalidate, staleIfError } = policy
+  if (overridden) return { staleWhileRevalidate, staleIfError }
   return {
     staleWhileRevalidate: directiveSeconds(directives, 'stale-while-revalidate') ?? policy.staleWhileRevalidate,
     staleIfError: directiveSeconds(directives, 'stale-if-error') ?? policy.staleIfError,
@@ -179,10 +182,11 @@ function freshnessOf(status: number, lifetime: Lifetime, directives: Directives,
   return {
     lifetime: lifetime.seconds,
     from: lifetime.from,
-    ...windows(status, directives, policy),
+    ...windows(status, directives, policy, overridden),
     validateAlways: directives.has('no-cache') && !overridden,
     forbidsStale:
-      directives.has('must-revalidate') || directives.has('proxy-revalidate') || (directives.has('s-maxage') && !asksForStale),
+      !overridden &&
+      (directives.has('must-revalidate') || directives.has('proxy-revalidate') || (directives.has('s-maxage') && !asksForStale)),
   }
 }
 
