@@ -583,7 +583,7 @@ export class Engine implements Handler {
     }
     if (stored !== undefined && isFailure(response.status) && decideAfterFailure(stored, receivedAt) !== undefined) {
       await discard(response)
-      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_UNREACHABLE', `${route.origin.name} answered ${response.status}`) }
+      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_FAILED', `${route.origin.name} answered ${response.status}`) }
     }
     // This response is what came of the change; only what began before it is out of date.
     if (!isSafe(request.method) && response.status < 400) begun = await this.#invalidate(exchange, response.fields)
@@ -670,7 +670,7 @@ export class Engine implements Handler {
       if (response.status === 200 && isSame) return { first: 0, end: length, source: response.body }
       await discard(response)
       const { name } = route.origin
-      if (isFailure(response.status)) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} answered ${response.status}`)
+      if (isFailure(response.status)) throw new CdnError('CDN_ORIGIN_FAILED', `${name} answered ${response.status}`)
       throw new CdnError('CDN_ORIGIN_CHANGED', `${name} answered ${response.status} when a part was asked for`)
     }
   }
