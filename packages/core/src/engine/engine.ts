@@ -18,7 +18,7 @@ import {
 import type { Clock, Millis } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
-import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
+import { isInterim, type Origin, type OriginResponse, type OriginStats, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
@@ -67,6 +67,8 @@ export interface EngineStats {
   readonly revalidations: { readonly started: number; readonly skipped: number }
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
+  /** How each origin is doing, by its addresses; one that has none of its own has an empty list. */
+  readonly origins: readonly ({ readonly name: string } & OriginStats)[]
   readonly store: StoreStats & { readonly name: string; readonly failures: number }
   readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
 }
@@ -549,6 +551,7 @@ export class Engine implements Handler {
           scheme: request.scheme,
           authority: exchange.authority,
           target: rewritten(route.rewrite, star, exchange.target),
+          key,
           fields: [
             ...forwardedFields(request, this.#host, keep, mayStore),
             ...(stored === undefined ? [] : validationFields([stored])),
@@ -659,6 +662,7 @@ export class Engine implements Handler {
           scheme: request.scheme,
           authority,
           target: rewritten(route.rewrite, star, target),
+          key: head.key,
           fields: [...fields, 'Range', rangeOf(range)],
         },
         signal,
@@ -866,6 +870,7 @@ export class Engine implements Handler {
       open: this.#open,
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
       inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
+      origins: this.#options.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
       log: this.#options.log.map((sink, at) => ({
         name: sink.name,
