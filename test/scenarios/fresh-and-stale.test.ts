@@ -271,7 +271,7 @@ describe('an origin that fails', () => {
       assert.equal(stale.status, 200)
       assert.equal(stale.text, 'good')
       assert.match(stale.header('cache-status'), /^simple-cdn; fwd=stale;.* ttl=-40; detail=stale-if-error$/)
-      assert.equal(entries[1]?.error?.code, 'fails' in failure ? failure.fails : 'CDN_ORIGIN_UNREACHABLE')
+      assert.equal(entries[1]?.error?.code, 'fails' in failure ? failure.fails : 'CDN_ORIGIN_FAILED')
     })
   }
 

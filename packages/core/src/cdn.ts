@@ -33,6 +33,6 @@ export interface CdnOptions {
 /** @throws CdnError CDN_CONFIG_INVALID, naming every mistake of the configuration at once. */
 export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig<Origins>, options: CdnOptions = {}): Cdn {
   const clock = options.clock ?? systemClock
-  const resolved = resolveConfig(config)
+  const resolved = resolveConfig(config, clock)
   return new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
 }

@@ -1,4 +1,5 @@
 // What a configuration may say, option by option. docs/config.md says the same in prose.
+import { checkFallbacks, HOST, origins } from './check-origins.ts'
 import {
   type Check,
   duration,
@@ -24,16 +25,13 @@ import { type Match, parseMatch } from './policy/route.ts'
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** RFC 9110 §5.5: visible characters, with white space between them only. */
 const FIELD_VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
-const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
-/** A longer timer would fire at once in Node; a longer lifetime counts as this one (RFC 9111 §1.2.2). */
-const MAX_TIMEOUT = 86_400
+/** A longer lifetime counts as this one (RFC 9111 §1.2.2). */
 const MAX_LIFETIME = 2 ** 31
 const MAX_BYTES = Number.MAX_SAFE_INTEGER
 
 const boolean = oneOf(true, false)
 const lifetime = duration(0, MAX_LIFETIME)
-const timeout = duration(0.001, MAX_TIMEOUT)
 
 const label = text((value) => (/^\P{Cc}+$/u.test(value) ? undefined : `is ${shown(value)}; write some text on one line`))
 
@@ -128,55 +126,6 @@ const cache: Check = (value, path) => {
   if (value === false) return []
   if (value === true) return mistake(path, 'is true; leave it out to obey the fields of the origin, or give options')
   return cacheOptions(value, path)
-}
-
-// Origins
-
-const originUrl = text((value) => {
-  const written = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`
-  if (!URL.canParse(written)) return `${shown(value)} is not a URL; write one such as "https://app.internal:8443"`
-  if (written !== value) return `${shown(value)} has no scheme; write ${shown(written)} or ${shown(`https://${value}`)}`
-  const url = new URL(value)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    return `${shown(value)}: an origin speaks http: or https:, not ${url.protocol}`
-  if (url.username !== '' || url.password !== '') return 'must not contain a user name or password: URLs end up in logs'
-  return /[?#]/.test(value) ? `${shown(value)} must end before its "?" or "#"; every request brings its own query` : undefined
-})
-
-const originOptions = options(
-  {
-    url: originUrl,
-    host: text((value) =>
-      HOST.test(value)
-        ? undefined
-        : `${shown(value)} is not a host; write "client", or a name such as "app.internal" or "app.internal:8443"`,
-    ),
-    connectTimeout: timeout,
-    headTimeout: timeout,
-    bodyTimeout: timeout,
-    connections: integer(1, 65_535),
-  },
-  { url: 'the URL of the origin' },
-)
-
-function origin(value: unknown, path: string): readonly Mistake[] {
-  if (typeof value === 'string') return originUrl(value, path)
-  if (typeof value === 'function') return []
-  if (isRecord(value) && typeof value.fetch === 'function') {
-    return typeof value.name === 'string' ? [] : mistake(path, 'has fetch() but no name; if this is an app, write app.fetch')
-  }
-  return isRecord(value)
-    ? originOptions(value, path)
-    : mistake(path, `is ${shown(value)}; write a URL, an app or an object with a url`)
-}
-
-const origins: Check = (value, path) => {
-  if (!isRecord(value))
-    return mistake(path, `is ${shown(value)}; write origins by name, such as { app: "http://localhost:3000" }`)
-  return Object.entries(value).flatMap(([name, each]) => {
-    const at = member(path, name)
-    return TOKEN.test(name) ? origin(each, at) : mistake(at, 'is not a name; use letters, digits, "-", "_" and "."')
-  })
 }
 
 // Routes
@@ -474,6 +423,7 @@ function betweenOptions({ memory, disk, store, origins, routes }: Readonly<Recor
       ? mistake('disk', 'goes below the memory store, which `store` replaces; leave one of them out')
       : []),
     ...(twice ? mistake('memory', 'bounds the memory store, which `store` replaces; leave one of them out') : []),
+    ...checkFallbacks(origins),
     ...(Array.isArray(routes) ? Array.from(routes) : []).flatMap((each: unknown, index) => {
       const asked = isRecord(each) ? each.origin : undefined
       if (typeof asked !== 'string' || names.includes(asked)) return []

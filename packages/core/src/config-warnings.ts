@@ -8,7 +8,10 @@ import { type Match, matches, parseMatch } from './policy/route.ts'
  * from starting: a route put on top for an hour of maintenance is all right. The configuration must have no mistakes.
  */
 export function configWarnings({ origins, routes }: Pick<CdnConfig, 'origins' | 'routes'>): readonly Mistake[] {
-  const asked = new Set(routes.map((route) => ('origin' in route ? route.origin : undefined)))
+  const asked = new Set([
+    ...routes.map((route) => ('origin' in route ? route.origin : undefined)),
+    ...Object.values(origins).map((origin) => (typeof origin === 'object' && 'fallback' in origin ? origin.fallback : undefined)),
+  ])
   return [
     ...Object.keys(origins).flatMap((name) => (asked.has(name) ? [] : mistake(member('origins', name), 'no route asks it'))),
     ...routes.flatMap((route, index) => {

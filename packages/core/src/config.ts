@@ -51,8 +51,13 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
 export type OriginsConfig = Readonly<Record<string, string | OriginConfig | App | Origin>>
 
 export interface OriginConfig {
-  /** "https://app.internal:8443". A path is put before every request's. */
-  url: string
+  /** "https://app.internal:8443", or several. A path is put before every request's. */
+  url: string | readonly (string | AddressConfig)[]
+  /**
+   * Which of several addresses is asked: the first that is well, each in turn by its weight, or always the same one for a URL.
+   * Default: "round-robin".
+   */
+  choice?: 'first' | 'round-robin' | 'hash'
   /** Host to name in requests. Default: that of `url`; "client" passes on what the client asked for. */
   host?: string
   /** Longest wait for a connection. Default: "5s". */
@@ -61,8 +66,76 @@ export interface OriginConfig {
   headTimeout?: Duration
   /** Longest silence in the middle of a body. Default: "30s". */
   bodyTimeout?: Duration
-  /** Most connections at a time; more requests wait. Default: 256. */
+  /** Most connections to an address at a time; more requests wait. Default: 256. */
   connections?: number
+  /** How often a request that is safe and has no body is sent again when no byte of an answer came, 0 to 5. Default: 1. */
+  retries?: number
+  /** How often host names are looked up again. Default: "10s". */
+  resolveEvery?: Duration
+  /** Asks each address now and then how it is. Default: no checks. */
+  health?: HealthConfig
+  /** Leaves out addresses that keep failing. */
+  breaker?: BreakerConfig
+  /** The name of the origin that is asked when this one fails to answer a request that is safe and has no body. */
+  fallback?: string
+  /** Takes HTTP/2 where the origin offers it; `connections` are requests under way then. Default: false. */
+  http2?: boolean
+  tls?: TlsConfig
+  /** Makes it a private bucket of S3, R2 or the like: GET and HEAD, signed. */
+  s3?: BucketConfig
+}
+
+export interface AddressConfig {
+  url: string
+  /** Its share of the requests next to the weights of the others, 1 to 1,000. Default: 1. */
+  weight?: number
+}
+
+export interface HealthConfig {
+  /** What to ask for: "/health". */
+  path: string
+  /** From the beginning of a check to that of the next. Default: "10s". */
+  every?: Duration
+  /** Longest wait for the head of the answer. Default: "9s", or `every` if that is shorter. */
+  timeout?: Duration
+  /** The status that is good, or a range of them: "200-399". Default: 200. */
+  expect?: number | `${number}-${number}`
+  /** So many of the last checks have to be good. Default: 3. */
+  threshold?: number
+  /** How many are the last checks, 1 to 100. Default: 5. */
+  window?: number
+}
+
+export interface BreakerConfig {
+  /** After so many failures in a row an address is left out. Default: 5. */
+  failures?: number
+  /** For how long at first; each failure after that doubles it. Default: "1s". */
+  pause?: Duration
+  /** For how long at most. Default: "1m". */
+  maxPause?: Duration
+}
+
+export interface TlsConfig {
+  /** PEM text: the authorities to trust, in place of Node's. */
+  ca?: string | readonly string[]
+  /** PEM text: our own certificate, which the origin asks for, and its key. */
+  cert?: string
+  key?: string
+  /** The name to ask for, and to find in the certificate. Default: that of the `Host` of the request. */
+  servername?: string
+  /** `false` takes any certificate. Default: true. */
+  rejectUnauthorized?: boolean
+}
+
+export interface BucketConfig {
+  /** "eu-central-1"; R2 has "auto". */
+  region: string
+  accessKeyId: string
+  secretAccessKey: string
+  /** Its name, unless `url` says it. */
+  bucket?: string
+  /** Whether the name is the first part of the path; `false` puts it before the host. Default: true. */
+  pathStyle?: boolean
 }
 
 /** What a route matches, and the one thing it does. */

@@ -23,6 +23,7 @@ const DEFINITIONS = {
   CDN_CLIENT_GONE: { status: 499, source: 'client', retry: false, message: 'the client went away' },
   CDN_ORIGIN_UNREACHABLE: { status: 502, source: 'origin', retry: true, message: 'the origin could not be reached' },
   CDN_ORIGIN_TIMEOUT: { status: 504, source: 'origin', retry: true, message: 'the origin took too long' },
+  CDN_ORIGIN_FAILED: { status: 502, source: 'origin', retry: true, message: 'the origin answered with an error' },
   CDN_ORIGIN_PROTOCOL: { status: 502, source: 'origin', retry: false, message: 'the origin sent something that is not HTTP' },
   CDN_ORIGIN_BROKE_OFF: { status: 502, source: 'origin', retry: false, message: 'the origin broke off in the middle of a body' },
   CDN_ORIGIN_CHANGED: {

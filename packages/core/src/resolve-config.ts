@@ -1,6 +1,7 @@
 // The configuration as people write it, turned into routes with complete policies. What is exported here is the entry point
 // `@simple-cdn/core/config`, for programs that check and show a configuration, or add options of their own to it.
 import { checkConfig } from './check-config.ts'
+import { parseStatuses } from './check-origins.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
 import type {
   AccessConfig,
@@ -21,8 +22,10 @@ import type {
 import { parseAddresses, passwordDigest } from './engine/access.ts'
 import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
+import { type Clock, systemClock } from './http/time.ts'
 import type { LogSink } from './log/sink.ts'
 import { appOrigin } from './origins/app.ts'
+import { withFallback } from './origins/fallback.ts'
 import { httpOrigin } from './origins/http.ts'
 import type { Origin } from './origins/origin.ts'
 import type { Access, Addresses } from './policy/access.ts'
@@ -73,14 +76,14 @@ export function configError(mistakes: readonly Mistake[]): ConfigError {
 }
 
 /** @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line. */
-export function resolveConfig(config: AnyConfig): ResolvedConfig {
+export function resolveConfig(config: AnyConfig, clock: Clock = systemClock): ResolvedConfig {
   const mistakes = checkConfig(config)
   if (mistakes.length > 0) throw configError(mistakes)
   const rfc = config.semantics === 'rfc'
   const memoryBytes = parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES
   // The rest is for what is stored, however much is on its way.
   const inFlight = new InFlight(memoryBytes / 2)
-  const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
+  const origins = resolveOrigins(config.origins, rfc, clock)
   return {
     name: config.name ?? 'simple-cdn',
     routes: config.routes.map((route) =>
@@ -102,19 +105,54 @@ function resolveStore(maxBytes: number, inFlight: InFlight, disk: Store | undefi
   return tieredStore({ upper, lower: disk })
 }
 
-function resolveOrigin(name: string, origin: OriginsConfig[string], lenientTransferCodings: boolean): Origin {
+function resolveOrigins(config: OriginsConfig, lenientTransferCodings: boolean, clock: Clock): ReadonlyMap<string, Origin> {
+  const alone = new Map(
+    Object.entries(config).map(([name, origin]) => [name, resolveOrigin(name, origin, lenientTransferCodings, clock)]),
+  )
+  const withItsFallback = (name: string): Origin => {
+    const origin = alone.get(name) as Origin
+    const written = config[name]
+    const fallback = typeof written === 'object' && !('fetch' in written) ? written.fallback : undefined
+    return fallback === undefined ? origin : withFallback(origin, withItsFallback(fallback))
+  }
+  return new Map([...alone.keys()].map((name) => [name, withItsFallback(name)]))
+}
+
+function resolveOrigin(name: string, origin: OriginsConfig[string], lenientTransferCodings: boolean, clock: Clock): Origin {
   if (typeof origin === 'function') return appOrigin(name, origin)
   if (typeof origin === 'object' && 'fetch' in origin) return origin
-  const { url, host, connections, ...timeouts }: OriginConfig = typeof origin === 'string' ? { url: origin } : origin
+  const {
+    connectTimeout,
+    headTimeout,
+    bodyTimeout,
+    resolveEvery,
+    health,
+    breaker,
+    fallback: _,
+    ...same
+  }: OriginConfig = typeof origin === 'string' ? { url: origin } : origin
   return httpOrigin({
+    ...same,
     name,
-    url,
-    host,
-    connections,
-    connectTimeoutMs: milliseconds(timeouts.connectTimeout),
-    headTimeoutMs: milliseconds(timeouts.headTimeout),
-    bodyTimeoutMs: milliseconds(timeouts.bodyTimeout),
+    connectTimeoutMs: milliseconds(connectTimeout),
+    headTimeoutMs: milliseconds(headTimeout),
+    bodyTimeoutMs: milliseconds(bodyTimeout),
+    resolveEveryMs: milliseconds(resolveEvery),
+    health: health && {
+      path: health.path,
+      everyMs: milliseconds(health.every),
+      timeoutMs: milliseconds(health.timeout),
+      expect: health.expect === undefined ? undefined : parseStatuses(health.expect),
+      threshold: health.threshold,
+      window: health.window,
+    },
+    breaker: breaker && {
+      failures: breaker.failures,
+      pauseMs: milliseconds(breaker.pause),
+      maxPauseMs: milliseconds(breaker.maxPause),
+    },
     lenientTransferCodings,
+    clock,
   })
 }
 

@@ -18,7 +18,7 @@ import {
 import type { Clock, Millis } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
 import type { LogSink } from '../log/sink.ts'
-import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
+import { isInterim, type Origin, type OriginResponse, type OriginStats, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
 import { isPreflight } from '../policy/cors.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
@@ -70,6 +70,8 @@ export interface EngineStats {
   readonly revalidations: { readonly started: number; readonly skipped: number }
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
+  /** How each origin is doing, by its addresses; one that has none of its own has an empty list. */
+  readonly origins: readonly ({ readonly name: string } & OriginStats)[]
   readonly store: StoreStats & { readonly name: string; readonly failures: number }
   readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
 }
@@ -593,6 +595,7 @@ export class Engine implements Handler {
           scheme: request.scheme,
           authority: exchange.authority,
           target: asked(route, star, exchange.target, mayStore),
+          key,
           fields: [
             ...exchange.ruledRequest(forwardedFields(request, this.#host, keep, mayStore)),
             ...(stored === undefined ? [] : validationFields([stored])),
@@ -628,7 +631,7 @@ export class Engine implements Handler {
     }
     if (stored !== undefined && isFailure(response.status) && decideAfterFailure(stored, receivedAt) !== undefined) {
       await discard(response)
-      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_UNREACHABLE', `${route.origin.name} answered ${response.status}`) }
+      return { kind: 'failed', error: new CdnError('CDN_ORIGIN_FAILED', `${route.origin.name} answered ${response.status}`) }
     }
     // This response is what came of the change; only what began before it is out of date.
     if (!isSafe(request.method) && response.status < 400) begun = await this.#invalidate(exchange, response.fields)
@@ -705,6 +708,7 @@ export class Engine implements Handler {
           scheme: request.scheme,
           authority,
           target: asked(route, star, target, true),
+          key: head.key,
           fields: [...fields, 'Range', rangeOf(range)],
         },
         signal,
@@ -716,7 +720,7 @@ export class Engine implements Handler {
       if (response.status === 200 && isSame) return { first: 0, end: length, source: response.body }
       await discard(response)
       const { name } = route.origin
-      if (isFailure(response.status)) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} answered ${response.status}`)
+      if (isFailure(response.status)) throw new CdnError('CDN_ORIGIN_FAILED', `${name} answered ${response.status}`)
       throw new CdnError('CDN_ORIGIN_CHANGED', `${name} answered ${response.status} when a part was asked for`)
     }
   }
@@ -913,6 +917,7 @@ export class Engine implements Handler {
       open: this.#open,
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
       inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
+      origins: this.#options.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
       log: this.#options.log.map((sink, at) => ({
         name: sink.name,

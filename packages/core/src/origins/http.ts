@@ -1,16 +1,29 @@
-// An origin over HTTP/1.1, on an undici pool.
-import { Client, type Dispatcher, Pool } from 'undici'
+// An origin over HTTP: one address or several, which of them is asked, and when a request is sent again.
 import { CdnError } from '../errors.ts'
-import { type Fields, fieldLines, fieldValue, withField } from '../http/fields.ts'
+import { isSafe } from '../http/invalidation.ts'
+import { type Clock, systemClock } from '../http/time.ts'
+import { Address, type TlsOptions } from './address.ts'
+import type { BreakerOptions } from './breaker.ts'
+import { type BucketOptions, bucketOf } from './bucket.ts'
+import { type Choice, chooser } from './choice.ts'
+import type { HealthOptions } from './health.ts'
+import { type Resolve, systemResolve } from './names.ts'
 import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
-import { Slots } from './slots.ts'
+
+export interface WeightedUrl {
+  readonly url: string
+  /** Its share of the requests, next to the weights of the others. Default: 1. */
+  readonly weight?: number | undefined
+}
 
 export interface HttpOriginOptions {
   /** Appears in errors and logs. */
   name: string
-  /** "http://host:port" or "https://…"; a path is put before that of every request. */
-  url: string
-  /** Host to name in requests. Default: that of `url`. "client" passes on the client's. */
+  /** "http://host:port" or "https://…", or several; a path is put before that of every request. */
+  url: string | readonly (string | WeightedUrl)[]
+  /** Which of several addresses is asked. Default: "round-robin". */
+  choice?: Choice | undefined
+  /** Host to name in requests. Default: that of the address. "client" passes on the client's. */
   host?: string | undefined
   /** Longest wait for a connection, in milliseconds. Default: 5,000. */
   connectTimeoutMs?: number | undefined
@@ -21,64 +34,97 @@ export interface HttpOriginOptions {
   headTimeoutMs?: number | undefined
   /** Longest silence in the middle of a body, in milliseconds. Default: 30,000. */
   bodyTimeoutMs?: number | undefined
-  /** Most connections at a time. Four times as many more requests may wait; beyond that they fail at once. Default: 256. */
+  /**
+   * Most connections to an address at a time, each with one request. Four times as many more requests may wait; beyond that
+   * they fail at once. Default: 256.
+   */
   connections?: number | undefined
+  /** How often a safe request is sent again, when no byte of a response has come. Default: 1. */
+  retries?: number | undefined
+  /** Takes HTTP/2 where it is offered, over TLS. `connections` is then how many requests are under way at a time. Default: false. */
+  http2?: boolean | undefined
+  tls?: TlsOptions | undefined
+  /** After how many milliseconds the host names of addresses are looked up again. Default: 10,000. */
+  resolveEveryMs?: number | undefined
+  /** Default: addresses are not checked. */
+  health?: HealthOptions | undefined
+  breaker?: BreakerOptions | undefined
+  /** Makes it a private bucket, for GET and HEAD. */
+  s3?: BucketOptions | undefined
   /** Passes on transfer codings that are not understood, as if there were none. Default: they are refused (RFC 9112 §6.1). */
   lenientTransferCodings?: boolean | undefined
+  /** How host names become IP addresses. Default: the operating system's way. */
+  resolve?: Resolve | undefined
+  /** For pauses and health checks; timeouts of requests are those of the machine. Default: the machine's. */
+  clock?: Clock | undefined
 }
 
-/** More requests than this, for each connection, do not wait but fail. */
-const WAITING_PER_CONNECTION = 4
-/** More than so many 1xx before the final response are an attack or a fault. */
-const MAX_INTERIM = 32
-const MAX_HEAD_BYTES = 64 * 1024
-/** How much of a body waits here for its reader before the connection is paused. */
-const WINDOW = 128 * 1024
 /** RFC 9110 §9.2.2. TRACE is never passed on. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
 export function httpOrigin(options: HttpOriginOptions): Origin {
-  const { name, host, connectTimeoutMs = 5_000, headTimeoutMs = 30_000, bodyTimeoutMs = 30_000, connections = 256 } = options
-  const base = new URL(options.url)
-  const prefix = base.pathname.replace(/\/$/, '')
-  const pool = new Pool(base.origin, {
-    connections,
-    pipelining: 1,
-    // undici wants whole milliseconds.
-    headersTimeout: Math.ceil(headTimeoutMs),
-    bodyTimeout: Math.ceil(bodyTimeoutMs),
-    maxHeaderSize: MAX_HEAD_BYTES,
-    // Left to itself, undici offers HTTP/2, which hands fields over in another shape and has no connections to count.
-    connect: { timeout: connectTimeoutMs, allowH2: false },
-    factory: (url, clientOptions) => new Connection(url, clientOptions),
-  })
-  // The pool's own queue has no bound, and whoever leaves it takes a connection along.
-  const slots = new Slots(connections, connections * WAITING_PER_CONNECTION)
-
-  const ask = async (request: OriginRequest, ending: AbortSignal, started: () => void): Promise<Exchange> => {
-    await slots.take(ending)
-    const exchange = new Exchange(name, request, options.lenientTransferCodings ?? false, {
-      started,
-      ended: () => slots.release(),
+  const { name, headTimeoutMs = 30_000, retries = 1, clock = systemClock } = options
+  const bucket = options.s3 && bucketOf(name, options.s3, clock)
+  const urls = typeof options.url === 'string' ? [options.url] : options.url
+  const addresses = urls.map((each) => {
+    const { url, weight = 1 } = typeof each === 'string' ? { url: each } : each
+    const parsed = new URL(url)
+    return new Address({
+      name,
+      url: bucket?.located(parsed) ?? parsed,
+      weight,
+      host: options.host,
+      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+      headTimeoutMs,
+      bodyTimeoutMs: options.bodyTimeoutMs ?? 30_000,
+      connections: options.connections ?? 256,
+      lenientTransferCodings: options.lenientTransferCodings ?? false,
+      http2: options.http2 ?? false,
+      tls: options.tls,
+      resolve: options.resolve ?? systemResolve,
+      resolveEveryMs: options.resolveEveryMs ?? 10_000,
+      health: options.health,
+      breaker: options.breaker,
+      prepare:
+        bucket?.signed ?? (({ target, fields }, { pathname }) => ({ target: pathname.replace(/\/$/, '') + target, fields })),
+      clock,
     })
-    ending.addEventListener('abort', () => exchange.abort(ending.reason), { once: true })
-    pool.dispatch(
-      {
-        path: prefix + request.target,
-        method: request.method as Dispatcher.HttpMethod,
-        headers: withField(request.fields, 'host', host === 'client' ? request.authority : (host ?? base.host)),
-        // undici takes any async iterable; its types name only Node's own streams.
-        body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
-      },
-      exchange,
-    )
-    return exchange
+  })
+  const choose = chooser<Address>(options.choice ?? 'round-robin')
+
+  /** An address that has not been tried before one that has, a healthy one before one that is not: when none is, all may be. */
+  const next = (key: string, tried: ReadonlySet<Address>): Address => {
+    const [only] = addresses
+    if (addresses.length === 1 && only !== undefined && !only.full) return only
+    const free = addresses.filter((each) => !each.full)
+    if (free.length === 0) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} has too many requests waiting already`)
+    const untried = free.filter((each) => !tried.has(each))
+    const healthy = untried.filter((each) => each.isHealthy)
+    return choose([healthy, untried, free.filter((each) => each.isHealthy), free].find(({ length }) => length > 0) ?? free, key)
+  }
+
+  const ask = async (request: OriginRequest, ending: AbortSignal, started: () => void): Promise<OriginResponse> => {
+    const tried = new Set<Address>()
+    let address = next(request.key ?? request.target, tried)
+    for (let sent = 1; ; sent++) {
+      const attempt = await address.ask(request, ending, started)
+      if ('response' in attempt) return attempt.response
+      ending.throwIfAborted()
+      const isOld = attempt.foundClosed && sent === 1
+      if (!isOld) tried.add(address)
+      const may = isOld
+        ? isIdempotent(request)
+        : attempt.isRepeatable && sent <= retries && request.body === undefined && isSafe(request.method)
+      if (!may) throw attempt.error
+      if (!isOld) address = next(request.key ?? request.target, tried)
+    }
   }
 
   return {
     name,
     async fetch(request, signal) {
-      if (slots.full) throw new CdnError('CDN_ORIGIN_UNREACHABLE', `${name} has too many requests waiting already`)
+      const refusal = bucket?.refusal(request)
+      if (refusal !== undefined) return refusal
       const ending = new AbortController()
       const leave = (): void => ending.abort(new CdnError('CDN_CLIENT_GONE'))
       if (signal.aborted) leave()
@@ -89,200 +135,25 @@ export function httpOrigin(options: HttpOriginOptions): Origin {
         if (request.body !== undefined) clearTimeout(timeout)
       }
       try {
-        const first = await ask(request, ending.signal, started)
-        return await first.head.promise.catch(async (error) => {
-          if (!first.foundClosed || !isRepeatable(request)) throw error
-          const second = await ask(request, ending.signal, started)
-          return second.head.promise
-        })
+        const response = await ask(request, ending.signal, started)
+        return bucket?.answered(response) ?? response
       } finally {
         clearTimeout(timeout)
         // From here on, leaving the body's loop is what ends it.
         signal.removeEventListener('abort', leave)
       }
     },
-    close: () => pool.destroy(),
+    isHealthy: () => addresses.some((each) => each.isHealthy),
+    stats: () => ({ addresses: addresses.map((each) => each.stats()) }),
+    async close() {
+      await Promise.all(addresses.map((each) => each.close()))
+    },
   }
 }
 
-/** What may be asked twice, and still can: a body has been read by then (RFC 9110 §9.2.2). */
-function isRepeatable({ method, body }: OriginRequest): boolean {
+/** What means the same sent twice, and still can be: a body has been read by then (RFC 9110 §9.2.2). */
+function isIdempotent({ method, body }: OriginRequest): boolean {
   return body === undefined && IDEMPOTENT.has(method)
-}
-
-/** One connection of the pool, and those that come after it in the same place. */
-class Connection extends Client {
-  /** Whether it has carried a request already. */
-  isUsed = false
-
-  constructor(url: URL, options: object) {
-    super(url, options)
-    this.on('connect', () => {
-      this.isUsed = false
-    })
-  }
-
-  override dispatch(options: Dispatcher.DispatchOptions, exchange: Dispatcher.DispatchHandler): boolean {
-    if (exchange instanceof Exchange) exchange.connection = this
-    return super.dispatch(options, exchange)
-  }
-}
-
-interface Progress {
-  /** The request is on a connection. */
-  started(): void
-  /** The connection is free again, or gone. */
-  ended(): void
-}
-
-/** One request on its way through undici: the head as a promise, then the body as an iterable with a window. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly head = Promise.withResolvers<OriginResponse>()
-  /** The connection had been used before, and ended without a byte of a response: most likely it had ended before it was asked. */
-  foundClosed = false
-  connection: Connection | undefined
-  readonly #origin: string
-  readonly #onInterim: OriginRequest['onInterim']
-  readonly #lenient: boolean
-  readonly #progress: Progress
-  #controller: Dispatcher.DispatchController | undefined
-  #interims = 0
-  #onUsedConnection = false
-  #begun = false
-  #answered = false
-  #queue: Uint8Array[] = []
-  #queuedBytes = 0
-  #receivedBytes = 0
-  #declaredBytes = Number.NaN
-  #ended = false
-  #failure: CdnError | undefined
-  #wake: (() => void) | undefined
-
-  constructor(origin: string, request: OriginRequest, lenient: boolean, progress: Progress) {
-    this.#origin = origin
-    this.#onInterim = request.onInterim
-    this.#lenient = lenient
-    this.#progress = progress
-  }
-
-  abort(reason: CdnError): void {
-    this.#fail(reason)
-    this.#controller?.abort(reason)
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#failure !== undefined) return void controller.abort(this.#failure)
-    this.#onUsedConnection = this.connection?.isUsed ?? false
-    if (this.connection !== undefined) this.connection.isUsed = true
-    this.#progress.started()
-  }
-
-  onResponseStarted(): void {
-    this.#begun = true
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    const fields = decoded(controller.rawHeaders as Buffer[])
-    // Nobody asked for another protocol, and there are no statuses below 100 (RFC 9110 §15.2.2, §15).
-    if (status === 101 || status < 100) return void this.#refuse(`answered with status ${status}`)
-    if (status < 200) {
-      if (++this.#interims > MAX_INTERIM) return void this.#refuse(`sent more than ${MAX_INTERIM} interim responses`)
-      this.#onInterim?.(status, fields)
-      return
-    }
-    const codings = fieldLines(fields, 'transfer-encoding')
-    if (!this.#lenient && codings.length > 0 && codings.join(',').trim().toLowerCase() !== 'chunked')
-      return void this.#refuse(`used the transfer coding "${codings.join(', ')}"`)
-    this.#answered = true
-    this.#declaredBytes = Number(fieldValue(fields, 'content-length') ?? Number.NaN)
-    this.head.resolve({ status, fields, body: this.#body() })
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#receivedBytes += chunk.byteLength
-    this.#queue.push(chunk)
-    this.#queuedBytes += chunk.byteLength
-    if (this.#queuedBytes >= WINDOW) controller.pause()
-    this.#wake?.()
-  }
-
-  onResponseEnd(): void {
-    this.#ended = true
-    this.#wake?.()
-    this.#progress.ended()
-  }
-
-  onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
-    // undici takes white space after the digits of Content-Length for another digit (RFC 9110 §5.5 allows it there).
-    if (error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && this.#receivedBytes === this.#declaredBytes)
-      return void this.onResponseEnd()
-    this.foundClosed = this.#onUsedConnection && !this.#begun && CLOSED.has(error.code ?? '')
-    this.#fail(this.#explained(error))
-    this.#progress.ended()
-  }
-
-  #refuse(what: string): void {
-    this.abort(new CdnError('CDN_ORIGIN_PROTOCOL', `${this.#origin} ${what}`))
-  }
-
-  #fail(error: CdnError): void {
-    this.#failure ??= error
-    if (!this.#answered) this.head.reject(this.#failure)
-    this.#wake?.()
-  }
-
-  #explained(error: Error & { code?: string }): CdnError {
-    if (error instanceof CdnError) return error
-    const detail = `${this.#origin}: ${error.message}`
-    if (TOO_LATE.has(error.code ?? '')) return new CdnError('CDN_ORIGIN_TIMEOUT', detail, error)
-    if (this.#answered) return new CdnError('CDN_ORIGIN_BROKE_OFF', detail, error)
-    // What has begun and came to no head is not HTTP, whatever the parser stumbled over.
-    return new CdnError(this.#begun ? 'CDN_ORIGIN_PROTOCOL' : 'CDN_ORIGIN_UNREACHABLE', detail, error)
-  }
-
-  #body(): AsyncIterableIterator<Uint8Array> {
-    const done = { done: true, value: undefined } as const
-    return {
-      [Symbol.asyncIterator]() {
-        return this
-      },
-      next: async () => {
-        for (;;) {
-          const value = this.#queue.shift()
-          if (value !== undefined) {
-            this.#queuedBytes -= value.byteLength
-            if (this.#queuedBytes < WINDOW / 2) this.#controller?.resume()
-            return { done: false, value }
-          }
-          if (this.#failure !== undefined) throw this.#failure
-          if (this.#ended) return done
-          const { promise, resolve } = Promise.withResolvers<void>()
-          this.#wake = resolve
-          await promise
-        }
-      },
-      return: async () => {
-        if (!this.#ended) this.abort(new CdnError('CDN_CLIENT_GONE'))
-        this.#queue = []
-        return done
-      },
-    }
-  }
-}
-
-const TOO_LATE: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT'])
-const CLOSED: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
-const SPACE = 32
-const TAB = 9
-
-function decoded(raw: readonly Buffer[]): Fields {
-  return raw.map((part) => {
-    // White space around a value is no part of it (RFC 9110 §5.5); undici leaves what comes after it.
-    let end = part.length
-    while (end > 0 && (part[end - 1] === SPACE || part[end - 1] === TAB)) end--
-    return part.toString('latin1', 0, end)
-  })
 }
 
 function late(name: string, ms: number): CdnError {

@@ -10,6 +10,8 @@ export interface OriginRequest {
   readonly target: string
   readonly fields: Fields
   readonly body?: AsyncIterable<Uint8Array> | undefined
+  /** What the answer is stored under. Addresses that are chosen by hash are chosen by it. */
+  readonly key?: string | undefined
   /** Takes interim responses (1xx), which go on to the client and are never stored. */
   readonly onInterim?: ((status: number, fields: Fields) => void) | undefined
 }
@@ -21,6 +23,20 @@ export interface OriginResponse {
   readonly body: AsyncIterable<Uint8Array>
 }
 
+export interface AddressStats {
+  readonly url: string
+  /** `false`: requests go elsewhere as long as there is somewhere else. */
+  readonly healthy: boolean
+  /** Requests without an answer and health checks that were not good, since the start. */
+  readonly failures: number
+}
+
+export interface OriginStats {
+  readonly addresses: readonly AddressStats[]
+  /** Requests that its fallback answered. */
+  readonly fellBack?: number
+}
+
 export interface Origin {
   readonly name: string
 
@@ -29,6 +45,11 @@ export interface Origin {
    * is policy, not transport.
    */
   fetch(request: OriginRequest, signal: AbortSignal): Promise<OriginResponse>
+
+  /** `false`: it has been failing, so far as is known, and who has somebody else to ask had better ask there first. */
+  isHealthy?(): boolean
+
+  stats?(): OriginStats
 
   close?(): Promise<void>
 }
