@@ -3,6 +3,7 @@
 import { checkConfig } from './check-config.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
 import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
+import type { Settings } from './engine/generation.ts'
 import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
 import type { LogSink } from './log/sink.ts'
@@ -23,16 +24,11 @@ export * from './config-warnings.ts'
 /** A configuration with whatever origins. `CdnConfig<…>` fits in here and not in `CdnConfig`: routes name their own origins only. */
 export type AnyConfig = Pick<CdnConfig, keyof CdnConfig>
 
-export interface ResolvedConfig {
-  readonly name: string
-  readonly routes: readonly Route<Origin>[]
-  readonly origins: readonly Origin[]
+export interface ResolvedConfig extends Settings {
   readonly store: Store
-  readonly sliceBytes: number
   readonly inFlight: InFlight
   /** `undefined`: the default sink. */
   readonly log: readonly LogSink[] | undefined
-  readonly maxRequestBodyBytes: number
 }
 
 /** What CDN_CONFIG_INVALID carries besides its message. */
@@ -52,23 +48,52 @@ export function configError(mistakes: readonly Mistake[]): ConfigError {
 
 /** @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line. */
 export function resolveConfig(config: AnyConfig): ResolvedConfig {
-  const mistakes = checkConfig(config)
-  if (mistakes.length > 0) throw configError(mistakes)
-  const rfc = config.semantics === 'rfc'
+  const settings = resolveSettings(config)
   const memoryBytes = parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES
   // The rest is for what is stored, however much is on its way.
   const inFlight = new InFlight(memoryBytes / 2)
-  const origins = new Map(Object.entries(config.origins).map(([name, origin]) => [name, resolveOrigin(name, origin, rfc)]))
+  return {
+    ...settings,
+    store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
+    inFlight,
+    log: config.log,
+  }
+}
+
+/**
+ * What of a configuration can replace another while requests are under way. An origin that is written as in `before` stays
+ * the same one, with its connections.
+ *
+ * @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line.
+ */
+export function resolveSettings(
+  config: AnyConfig,
+  before?: { readonly config: AnyConfig; readonly settings: Settings },
+): Settings {
+  const mistakes = checkConfig(config)
+  if (mistakes.length > 0) throw configError(mistakes)
+  const rfc = config.semantics === 'rfc'
+  const origins = new Map(
+    Object.entries(config.origins).map(([name, origin]) => {
+      const isSame = before?.config.semantics === config.semantics && isAlike(before?.config.origins[name], origin)
+      const known = isSame ? before?.settings.origins[Object.keys(before.config.origins).indexOf(name)] : undefined
+      return [name, known ?? resolveOrigin(name, origin, rfc)]
+    }),
+  )
   return {
     name: config.name ?? 'simple-cdn',
     routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
     origins: [...origins.values()],
-    store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
     sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
-    inFlight,
-    log: config.log,
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }
+}
+
+/** The same text, the same app, or an object that says the same. Objects with methods may be different ones that look alike. */
+function isAlike(one: OriginsConfig[string] | undefined, other: OriginsConfig[string]): boolean {
+  if (one === other) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || 'fetch' in one || 'fetch' in other) return false
+  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 /** The memory store, which makes room for all else that takes memory, over a disk if there is one. */

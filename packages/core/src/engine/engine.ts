@@ -30,21 +30,16 @@ import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from '
 import { Background } from './background.ts'
 import { Flight, type Landing } from './collapse.ts'
 import { type Part, partFor } from './deliver.ts'
-import { Exchange, type ExchangeHost } from './exchange.ts'
+import { Exchange } from './exchange.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
+import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
 import { Absences, Invalidations } from './recent.ts'
 
-export interface EngineOptions {
-  readonly name: string
-  readonly routes: readonly Route<Origin>[]
-  readonly origins: readonly Origin[]
+export interface EngineOptions extends Settings {
   readonly store: Store
   readonly log: readonly LogSink[]
-  readonly maxRequestBodyBytes: number
-  /** Larger bodies are kept in slices of so many bytes. */
-  readonly sliceBytes: number
   readonly inFlight: InFlight
   readonly clock: Clock
 }
@@ -125,11 +120,13 @@ const STORING_WAIT: Millis = 1_000
 const WORTH_DRAINING = 64 * 1024
 
 export class Engine implements Handler {
-  readonly name: string
   readonly #options: EngineOptions
   readonly #store: Store
   readonly #clock: Clock
-  readonly #host: ExchangeHost
+  /** The one that new requests begin under. */
+  #host: Generation
+  /** With those that are replaced and still needed. */
+  readonly #generations = new Set<Generation>()
   readonly #flights = new Map<CacheKey, Flight>()
   /** By the name of the response: those whose bodies are on their way. */
   readonly #assemblies = new Map<string, Assembly>()
@@ -148,21 +145,50 @@ export class Engine implements Handler {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.name = options.name
     this.#store = options.store
     this.#clock = options.clock
     this.#sinkFailures = options.log.map(() => 0)
-    this.#host = {
-      name: options.name,
-      instance: randomUUID().slice(0, 8),
-      clock: options.clock,
-      ended: (exchange) => this.#ended(exchange),
-    }
+    this.#host = this.#generation(options, randomUUID().slice(0, 8))
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
+  }
+
+  get name(): string {
+    return this.#host.name
+  }
+
+  /**
+   * New requests begin under `settings`; those under way end as they began. Origins that are not among the new ones are closed
+   * when nobody needs them any more. Store, log and all that is known of stored responses stay.
+   */
+  replace(settings: Settings): void {
+    const before = this.#host
+    this.#host = this.#generation(settings, before.instance)
+    // Who asks from now on does not wait for what was asked in the old way.
+    this.#flights.clear()
+    before.release()
+  }
+
+  #generation(settings: Settings, instance: string): Generation {
+    const generation = new Generation({
+      settings,
+      instance,
+      clock: this.#clock,
+      ended: (exchange) => this.#ended(exchange),
+      over: () => {
+        // All are closed together.
+        if (this.#closing) return
+        this.#generations.delete(generation)
+        const needed = new Set([...this.#generations].flatMap(({ settings: { origins } }) => origins))
+        for (const origin of settings.origins) if (!needed.has(origin)) void origin.close?.().catch(() => undefined)
+      },
+    })
+    this.#generations.add(generation)
+    return generation
   }
 
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse> {
     const exchange = new Exchange(this.#host, request)
+    this.#host.hold()
     this.#open++
     try {
       const answer = this.#begin(exchange)
@@ -217,7 +243,7 @@ export class Engine implements Handler {
   }
 
   #route(scheme: string, authority: string, target: string): { route: Route<Origin>; star: string } | undefined {
-    for (const route of this.#options.routes) {
+    for (const route of this.#host.settings.routes) {
       const star = matches(route.match, scheme, authority, target)
       if (star !== undefined) return { route, star }
     }
@@ -379,6 +405,8 @@ export class Engine implements Handler {
   ): Assembly {
     const { id, key } = facts.head
     const { promise: storing, resolve: stored } = Promise.withResolvers<void>()
+    const host = exchange.host as Generation
+    host.hold()
     const assembly = new Assembly({
       ...facts,
       storing: () => this.#storing.set(key, storing),
@@ -391,7 +419,10 @@ export class Engine implements Handler {
       askForPart: this.#partsOf(exchange, route, star, facts.head, facts.length),
       maxBytes: route.policy.maxBodyBytes,
       finishShare: route.policy.finishShare,
-      over: () => this.#assemblies.delete(id),
+      over: () => {
+        this.#assemblies.delete(id)
+        host.release()
+      },
       memory: this.#options.inFlight,
     })
     this.#assemblies.set(id, assembly)
@@ -508,7 +539,8 @@ export class Engine implements Handler {
     if (this.#flights.has(stored.key)) return
     const flight = this.#newFlight(stored.key, true)
     const request: CdnRequest = { ...plainRequest(exchange.request), signal: flight.signal }
-    const own = new Exchange(this.#host, request)
+    const host = exchange.host as Generation
+    const own = new Exchange(host, request)
     own.target = exchange.target
     own.key = stored.key
     const forwarded: Forwarded = {
@@ -517,15 +549,22 @@ export class Engine implements Handler {
       star,
       decision: { action: 'revalidate', reason: 'stale', fwd: 'stale', stored, age: 0 },
     }
+    host.hold()
     const started = this.#background.start(async () => {
-      const landing = await this.#land(forwarded, flight)
-      if (landing.kind === 'fill') {
-        await landing.assembly.ended()
-        landing.release()
+      try {
+        const landing = await this.#land(forwarded, flight)
+        if (landing.kind === 'fill') {
+          await landing.assembly.ended()
+          landing.release()
+        }
+        if (landing.kind === 'unshared') await discard(landing.response)
+      } finally {
+        host.release()
       }
-      if (landing.kind === 'unshared') await discard(landing.response)
     })
-    if (!started) this.#endFlight(stored.key, flight)
+    if (started) return
+    host.release()
+    this.#endFlight(stored.key, flight)
   }
 
   // ── admit, fill ──
@@ -554,7 +593,10 @@ export class Engine implements Handler {
             ...(stored === undefined ? [] : validationFields([stored])),
             ...(part === undefined ? [] : ['Range', rangeOf(part)]),
           ],
-          body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
+          body:
+            request.body === undefined
+              ? undefined
+              : limited(request.body, request.fields, this.#host.settings.maxRequestBodyBytes),
           onInterim: (status, fields) => {
             if (isInterim(status, fields)) request.onInterim?.(status, withoutFields(endToEndFields(fields), CONTENT_LENGTH))
           },
@@ -619,7 +661,7 @@ export class Engine implements Handler {
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
       length,
-      sliceBytes: this.#options.sliceBytes,
+      sliceBytes: this.#host.settings.sliceBytes,
       isStored: false,
       ignoresRanges: part !== undefined && whole === undefined,
       mayStore: () => this.#invalidations.isCurrent(key, begun),
@@ -685,7 +727,7 @@ export class Engine implements Handler {
     if (method !== 'GET')
       return method === 'HEAD' ? { method: 'GET', keep: 'none', part: undefined } : { method, keep: 'all', part: undefined }
     const range = fieldValue(fields, 'range')
-    const part = range === undefined ? undefined : alignedRange(range, this.#options.sliceBytes)
+    const part = range === undefined ? undefined : alignedRange(range, this.#host.settings.sliceBytes)
     if (decision.action === 'revalidate')
       return { method, keep: 'none', part: decision.stored.sliceBytes === undefined ? undefined : part }
     // Nobody knows yet where the last bytes begin, so they are asked for as they are; several ranges are answered with the whole.
@@ -879,8 +921,9 @@ export class Engine implements Handler {
     this.#closing = true
     await this.#atMost(graceMs, this.#drained())
     for (const flight of this.#flights.values()) flight.abort()
-    const { origins, log } = this.#options
-    await Promise.allSettled(origins.map((origin) => origin.close?.()))
+    const { log } = this.#options
+    const origins = new Set([...this.#generations].flatMap(({ settings }) => settings.origins))
+    await Promise.allSettled([...origins].map((origin) => origin.close?.()))
     await this.#store.close().catch(() => this.#storeFailed(undefined))
     await Promise.allSettled(log.map((sink) => sink.close()))
   }

@@ -47,11 +47,12 @@ export class Exchange implements CdnResponse {
   fields: Fields = []
   body: Body | undefined
 
-  readonly #host: ExchangeHost
+  /** What it began under. */
+  readonly host: ExchangeHost
   #ended = false
 
   constructor(host: ExchangeHost, request: CdnRequest) {
-    this.#host = host
+    this.host = host
     this.request = request
     this.at = host.clock.now()
     this.target = request.target
@@ -79,7 +80,7 @@ export class Exchange implements CdnResponse {
   respond(status: number, fields: string[], body: Body | undefined, age: number | undefined, failure?: string): this {
     this.status = status
     if (age !== undefined) fields.push('Age', String(Math.floor(age)))
-    fields.push('Via', `1.1 ${this.#host.name}`, 'Cache-Status', cacheStatus(this.#host.name, this, failure))
+    fields.push('Via', `1.1 ${this.host.name}`, 'Cache-Status', cacheStatus(this.host.name, this, failure))
     this.fields = fields
     this.body = body
     return this
@@ -112,7 +113,7 @@ export class Exchange implements CdnResponse {
     if (!complete) this.error ??= asEnding(error)
     this.bytes = bytes
     this.complete = complete
-    this.#host.ended(this)
+    this.host.ended(this)
   }
 
   bytes = 0
@@ -122,7 +123,7 @@ export class Exchange implements CdnResponse {
     const { request, at } = this
     return {
       at,
-      instance: this.#host.instance,
+      instance: this.host.instance,
       sequence,
       method: request.method,
       url: this.url,
@@ -149,7 +150,7 @@ export class Exchange implements CdnResponse {
       error: this.error === undefined ? undefined : { code: this.error.code, message: this.error.message },
       timing: {
         originAnswered: this.originAnsweredAt === undefined ? undefined : this.originAnsweredAt - at,
-        lastByte: this.#host.clock.now() - at,
+        lastByte: this.host.clock.now() - at,
       },
     }
   }
