@@ -9,6 +9,7 @@ import {
   integer,
   isRecord,
   type Mistake,
+  oneOf,
   options,
   parseDuration,
   parseSize,
@@ -39,6 +40,8 @@ export interface ServerConfig {
   grace?: Duration
   /** `false` for none. */
   admin?: false | AdminConfig
+  /** Whether `simple-cdn start` loads the configuration anew when its files change; SIGHUP does so in any case. Default: true. */
+  watch?: boolean
 }
 
 /** The store on disk. */
@@ -128,6 +131,7 @@ const serverOptions = options({
   idleTimeout: timeout,
   grace: duration(0, MAX_SECONDS),
   admin,
+  watch: oneOf(true, false),
 })
 
 /** Every mistake of a configuration file; empty when it has none. Takes anything, and never throws. */

@@ -10,11 +10,8 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import { malformed, type Refusal, refusalOf } from './well-formed.ts'
 
-export interface ListenOptions {
-  /** `undefined`: all interfaces. */
-  readonly host: string | undefined
-  /** 0: any that is free. */
-  readonly port: number
+/** What can change while it listens. */
+interface Limits {
   /** Requests on more connections than this are answered with 503; connections far above it are dropped. */
   readonly maxConnections: number
   /** Larger heads are refused with 431. */
@@ -25,6 +22,13 @@ export interface ListenOptions {
   readonly idleTimeoutMs: number
   /** Longest silence of a client in the middle of a body, its own or ours. How long a body takes as a whole has no limit. */
   readonly bodyTimeoutMs: number
+}
+
+export interface ListenOptions extends Limits {
+  /** `undefined`: all interfaces. */
+  readonly host: string | undefined
+  /** 0: any that is free. */
+  readonly port: number
   /** Trouble with the listening socket itself, which goes on listening. */
   readonly onError: (error: Error) => void
 }
@@ -32,6 +36,8 @@ export interface ListenOptions {
 export interface Listener {
   readonly url: string
   readonly stats: () => ListenerStats
+  /** For connections from now on, and where it can for those there are. */
+  limit(limits: Limits): void
   /** Takes no more connections, lets each one finish what it has begun, and ends those that take longer than `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
@@ -82,25 +88,31 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
   let draining = false
 
   const server = createServer({
-    maxHeaderSize: options.maxHeadBytes,
     headersTimeout: options.headTimeoutMs,
     // It would cut a large upload, however steadily it comes in; silence is what `timeout` below is about.
     requestTimeout: 0,
-    keepAliveTimeout: options.idleTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, options.headTimeoutMs),
     insecureHTTPParser: false,
     // Ours says what is wrong.
     requireHostHeader: false,
   })
-  server.timeout = options.bodyTimeoutMs
-  server.maxConnections = options.maxConnections + ROOM_FOR_REFUSALS
+  let limits: Limits
+  const limit = (next: Limits): void => {
+    limits = next
+    Object.assign(server, { maxHeaderSize: next.maxHeadBytes })
+    server.headersTimeout = next.headTimeoutMs
+    server.keepAliveTimeout = next.idleTimeoutMs
+    server.timeout = next.bodyTimeoutMs
+    server.maxConnections = next.maxConnections + ROOM_FOR_REFUSALS
+  }
+  limit(options)
   // Who has said everything may still be waiting for the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 
   server.on('connection', (socket: Socket) => {
     const conversation: Conversation = {
       responses: [],
-      tooMany: conversations.size >= options.maxConnections,
+      tooMany: conversations.size >= limits.maxConnections,
       request: undefined,
       ended: false,
       expectsContinue: false,
@@ -206,7 +218,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const sendsNothing = !last.req.complete && !isOver && !expectsContinue && last.req.readableLength === 0
     if (!takesNothing && !sendsNothing) {
       // Not the client's turn: origins have timeouts of their own.
-      socket.setTimeout(options.bodyTimeoutMs)
+      socket.setTimeout(limits.bodyTimeoutMs)
       return
     }
     counts.stalled++
@@ -225,6 +237,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
 
   return {
     url: urlOf(server),
+    limit,
     stats: () => ({ connections: conversations.size, ...counts }),
     async stop(graceMs) {
       draining = true
