@@ -8,6 +8,7 @@ import {
   STATUS_CODES,
 } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { isPassedOn } from '@simple-cdn/core/node'
 import { malformed, type Refusal, refusalOf } from './well-formed.ts'
 
 /** What can change while it listens. */
@@ -31,6 +32,14 @@ export interface ListenOptions extends Limits {
   readonly port: number
   /** Trouble with the listening socket itself, which goes on listening. */
   readonly onError: (error: Error) => void
+}
+
+/** What is done with a connection that is to speak another protocol. */
+type UpgradeListener = (request: IncomingMessage, socket: Socket, head: Buffer) => void
+
+export interface Handlers {
+  readonly request: RequestListener
+  readonly upgrade: UpgradeListener
 }
 
 export interface Listener {
@@ -81,8 +90,8 @@ interface Conversation {
   refusal: Refusal | undefined
 }
 
-/** Answers requests with `handle`. Rejects when the address cannot be had. */
-export async function listen(handle: RequestListener, options: ListenOptions): Promise<Listener> {
+/** Answers requests with `request`. Rejects when the address cannot be had. */
+export async function listen({ request: handle, upgrade }: Handlers, options: ListenOptions): Promise<Listener> {
   const conversations = new Map<Socket, Conversation>()
   const counts = { dropped: 0, refused: 0, stalled: 0, malformed: 0 }
   let draining = false
@@ -192,7 +201,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const conversation = conversations.get(socket)
     if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
     conversation.refusal = refusal
-    if (refusal.status !== 408) counts.malformed++
+    if (refusal.status !== 408 && refusal !== OVERLOADED) counts.malformed++
     giveUp(socket, conversation, refusal)
   }
 
@@ -200,6 +209,33 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     // Node has let go of it.
     socket.on('error', () => socket.destroy()).resume()
     giveUpOn(socket, { status: 501, message: 'this server has no CONNECT' })
+  })
+
+  // Whatever names a protocol that is not passed on is answered as if it had not. Node 22 does not ask.
+  Object.assign(server, {
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      isPassedOn(request) && conversations.get(request.socket)?.responses.length === 0,
+  })
+  const tunnels = new Set<Socket>()
+  server.on('upgrade', (request, socket: Socket, head) => {
+    const conversation = conversations.get(socket)
+    // Node has let go of it.
+    socket.on('error', () => socket.destroy()).setTimeout(0)
+    if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
+    const isAlone = conversation.responses.length === 0
+    const refusal = conversation.tooMany ? OVERLOADED : refusalOf(request)
+    const unfit = isAlone && isPassedOn(request) ? undefined : UNFIT
+    const refused = refusal ?? unfit
+    if (refused !== undefined) {
+      if (refusal === OVERLOADED) counts.refused++
+      socket.resume()
+      giveUpOn(socket, refused)
+      return
+    }
+    conversation.ended = true
+    tunnels.add(socket)
+    socket.once('close', () => tunnels.delete(socket))
+    upgrade(request, socket, head)
   })
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -246,9 +282,12 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
         const last = responses.at(-1)
         if (last?.headersSent === false) last.shouldKeepAlive = false
         // Nothing has been asked on it, and Node 22 does not count it as idle.
-        if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
+        if (responses.length === 0 && socket.bytesRead === 0 && !tunnels.has(socket)) socket.destroy()
       }
-      const grace = setTimeout(() => server.closeAllConnections(), graceMs)
+      const grace = setTimeout(() => {
+        server.closeAllConnections()
+        for (const socket of tunnels) socket.destroy()
+      }, graceMs)
       await closed
       clearTimeout(grace)
     },
@@ -269,6 +308,7 @@ function giveUp(socket: Socket, { responses }: Conversation, refusal: Refusal): 
   else if (!first.req.complete) socket.destroy()
 }
 
+const UNFIT: Refusal = { status: 501, message: 'this server changes to no protocol but websocket' }
 const OVERLOADED: Refusal = { status: 503, message: 'this server has too many connections' }
 
 function refusalFor({ code, message }: NodeJS.ErrnoException): Refusal {

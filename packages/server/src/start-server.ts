@@ -1,13 +1,12 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
-import type { RequestListener } from 'node:http'
 import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
-import { toNodeHandler } from '@simple-cdn/core/node'
+import { toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
 import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, type ServerConfig } from './config.ts'
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
-import { type ListenerStats, listen } from './listen.ts'
+import { type Handlers, type ListenerStats, listen } from './listen.ts'
 import { type Log, stderrLog } from './log.ts'
 import { watchTrouble } from './trouble.ts'
 
@@ -58,17 +57,29 @@ export async function startServer({
 
   const onError = (error: Error): void => log.error({ error: error.message }, 'the listener is in trouble')
   // Who comes while the disk is looked through waits, rather than being sent away.
-  const begun = Promise.withResolvers<RequestListener>()
-  let handle: RequestListener = (request, response) => void begun.promise.then((begin) => begin(request, response))
-  const listener = await listen((request, response) => handle(request, response), { ...server.listen, onError })
+  const begun = Promise.withResolvers<Handlers>()
+  let handlers: Handlers = {
+    request: (request, response) => void begun.promise.then((begin) => begin.request(request, response)),
+    upgrade: (request, socket, head) => void begun.promise.then((begin) => begin.upgrade(request, socket, head)),
+  }
+  const listener = await listen(
+    {
+      request: (request, response) => handlers.request(request, response),
+      upgrade: (request, socket, head) => handlers.upgrade(request, socket, head),
+    },
+    { ...server.listen, onError },
+  )
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
   const cdn = createCdn({
     ...cache,
     ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
     ...(below === undefined ? {} : { disk: below }),
   })
-  handle = toNodeHandler(cdn)
-  begun.resolve(handle)
+  handlers = {
+    request: toNodeHandler(cdn),
+    upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),
+  }
+  begun.resolve(handlers)
   let draining = false
   const subject = {
     cdn,

@@ -59,6 +59,8 @@ export interface EngineStats {
   readonly hits: number
   /** Requests that are not finished yet. */
   readonly open: number
+  /** Connections that have changed their protocol, such as to WebSocket: now, and since the start. They are among the requests. */
+  readonly tunnels: { readonly open: number; readonly total: number }
   readonly revalidations: { readonly started: number; readonly skipped: number }
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
@@ -140,6 +142,8 @@ export class Engine implements Handler {
   #requests = 0
   #hits = 0
   #open = 0
+  #tunnels = 0
+  #openTunnels = 0
   #closing = false
   #idle: (() => void) | undefined
 
@@ -238,6 +242,7 @@ export class Engine implements Handler {
         exchange.reason = 'respond'
         return this.#respond(exchange, route)
       case 'origin':
+        if (request.upgrade !== undefined && route.origin.upgrade !== undefined) return this.#upgrade(exchange, route, star)
         return this.#lookup(exchange, route, star)
     }
   }
@@ -255,6 +260,37 @@ export class Engine implements Handler {
     const bodiless = route.status === 204 || route.status === 304
     const fields = bodiless ? [...route.fields] : [...route.fields, 'Content-Length', String(body.byteLength)]
     return exchange.respond(route.status, fields, bodiless || exchange.request.method === 'HEAD' ? undefined : body, undefined)
+  }
+
+  /** Another protocol is between client and origin; what is no 101 is an answer for the one who asked. */
+  async #upgrade(exchange: Exchange, route: OriginRoute, star: string): Promise<CdnResponse> {
+    const { request, host } = exchange
+    const decision = { action: 'fetch', reason: 'upgrade', fwd: 'bypass', mayStore: false } as const
+    exchange.decided(decision)
+    const upgrade = ['Connection', 'Upgrade', 'Upgrade', request.upgrade as string]
+    const response = await route.origin.upgrade?.(
+      {
+        method: request.method,
+        scheme: request.scheme,
+        authority: exchange.authority,
+        target: rewritten(route.rewrite, star, exchange.target),
+        fields: [...forwardedFields(request, host, 'all', false), ...upgrade],
+      },
+      request.signal,
+    )
+    if (response === undefined) throw new CdnError('CDN_INTERNAL', `${route.origin.name} passes no protocols on`)
+    exchange.fwdStatus = response.status
+    exchange.originAnsweredAt = this.#clock.now()
+    if (response.tunnel === undefined) {
+      const fault = responseFault(response)
+      if (fault === undefined) return this.#deliver({ exchange, route, star, decision }, { kind: 'unshared', response })
+      await discard(response)
+      throw new CdnError('CDN_ORIGIN_PROTOCOL', `${route.origin.name} ${fault}`)
+    }
+    this.#tunnels++
+    this.#openTunnels++
+    exchange.tunnel = response.tunnel
+    return exchange.respond(101, [...endToEndFields(response.fields), ...upgrade], undefined, undefined)
   }
 
   #lookup(exchange: Exchange, route: OriginRoute, star: string): CdnResponse | Promise<CdnResponse> {
@@ -847,6 +883,7 @@ export class Engine implements Handler {
   #ended(exchange: Exchange): void {
     this.#open--
     if (exchange.hit) this.#hits++
+    if (exchange.tunnel !== undefined) this.#openTunnels--
     const entry = exchange.entry(this.#requests++)
     this.#options.log.forEach((sink, at) => {
       try {
@@ -906,6 +943,7 @@ export class Engine implements Handler {
       requests: this.#requests,
       hits: this.#hits,
       open: this.#open,
+      tunnels: { open: this.#openTunnels, total: this.#tunnels },
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
       inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },

@@ -1,4 +1,5 @@
 // One exchange of messages: what is settled about a request, what was answered, and the log entry that says so.
+import type { Duplex } from 'node:stream'
 import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { type Fields, fieldValue } from '../http/fields.ts'
@@ -46,6 +47,7 @@ export class Exchange implements CdnResponse {
   status = 500
   fields: Fields = []
   body: Body | undefined
+  tunnel: Duplex | undefined
 
   /** What it began under. */
   readonly host: ExchangeHost

@@ -4,6 +4,7 @@ import { CdnError } from '../errors.ts'
 import { type Fields, fieldLines, fieldValue, withField } from '../http/fields.ts'
 import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
 import { Slots } from './slots.ts'
+import { askForUpgrade } from './upgrade.ts'
 
 export interface HttpOriginOptions {
   /** Appears in errors and logs. */
@@ -101,6 +102,16 @@ export function httpOrigin(options: HttpOriginOptions): Origin {
         signal.removeEventListener('abort', leave)
       }
     },
+    upgrade: (request, signal) =>
+      askForUpgrade(
+        { name, base, timeoutMs: headTimeoutMs, maxHeadBytes: MAX_HEAD_BYTES },
+        {
+          path: prefix + request.target,
+          method: request.method,
+          fields: withField(request.fields, 'host', host === 'client' ? request.authority : (host ?? base.host)),
+        },
+        signal,
+      ),
     close: () => pool.destroy(),
   }
 }

@@ -1,4 +1,5 @@
 // What an origin is: something that answers requests, over HTTP or in this process.
+import type { Duplex } from 'node:stream'
 import { type Fields, fieldValue, isFieldName, isFieldValue } from '../http/fields.ts'
 
 export interface OriginRequest {
@@ -21,6 +22,11 @@ export interface OriginResponse {
   readonly body: AsyncIterable<Uint8Array>
 }
 
+/** `tunnel` is the connection itself, when it has changed its protocol (101); what came after the head is still to be read from it. */
+export interface OriginUpgrade extends OriginResponse {
+  readonly tunnel?: Duplex | undefined
+}
+
 export interface Origin {
   readonly name: string
 
@@ -29,6 +35,12 @@ export interface Origin {
    * is policy, not transport.
    */
   fetch(request: OriginRequest, signal: AbortSignal): Promise<OriginResponse>
+
+  /**
+   * Asks for another protocol, which the fields name. What is no 101 is a response like any other. Without this method, such requests
+   * are asked as if they had not named a protocol.
+   */
+  upgrade?(request: OriginRequest, signal: AbortSignal): Promise<OriginUpgrade>
 
   close?(): Promise<void>
 }
