@@ -20,7 +20,7 @@ export interface Cdn extends Handler {
   stats(): CdnStats
 
   /**
-   * Replaces routes, origins, `name`, `semantics`, `slice` and `maxRequestBody` by those of another configuration. Requests that
+   * Replaces routes, origins, `name`, `semantics`, `slice`, `trustedProxies` and `maxRequestBody` by those of another configuration. Requests that
    * are under way end as they began; their origins are closed after them. Store, disk, memory and log stay as they are, whatever it says.
    * With mistakes in it, everything stays.
    *

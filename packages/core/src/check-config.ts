@@ -16,6 +16,7 @@ import {
   suggestion,
   text,
 } from './checks.ts'
+import { isNetwork } from './engine/client.ts'
 import { normalisedTarget } from './policy/key.ts'
 import { type Match, parseMatch } from './policy/route.ts'
 
@@ -265,6 +266,10 @@ function stars(value: Readonly<Record<string, unknown>>, path: string): readonly
   })
 }
 
+const network = text((value) =>
+  isNetwork(value) ? undefined : `${shown(value)} is neither an address nor a network such as "10.0.0.0/8"`,
+)
+
 // The whole
 
 const AT_LEAST_ONE = 'at least one, such as { match: "/*", origin: "app" }'
@@ -293,6 +298,8 @@ const shape = options(
     name: token,
     semantics: oneOf('cautious', 'rfc'),
     maxRequestBody: size(0, MAX_BYTES),
+    trustedProxies: (value, path) =>
+      Array.isArray(value) ? listOf(network, 'addresses and networks')(value, path) : oneOf('private', 'fly')(value, path),
     slice: size(64 * 1024, 16 * 1024 ** 2),
   },
   { origins: '{} when no route needs any', routes: AT_LEAST_ONE },

@@ -3,6 +3,7 @@
 import { checkConfig } from './check-config.ts'
 import { type Mistake, mistakeLine, parseDuration, parseSize } from './checks.ts'
 import type { CacheConfig, CdnConfig, Duration, OriginConfig, OriginsConfig, RespondRoute, RouteConfig } from './config.ts'
+import { FLY_NETWORKS, PRIVATE_NETWORKS, TRUSTS_NOBODY, type Trust, trustOf } from './engine/client.ts'
 import type { Settings } from './engine/generation.ts'
 import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
@@ -85,8 +86,17 @@ export function resolveSettings(
     routes: config.routes.map((route) => resolveRoute(route, origins, rfc ? rfcPolicy : defaultPolicy)),
     origins: [...origins.values()],
     sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
+    trust: resolveTrust(config.trustedProxies),
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }
+}
+
+/** Elsewhere than on Fly, nobody is Fly Proxy, and whoever is in its networks is somebody else. */
+function resolveTrust(trusted: CdnConfig['trustedProxies']): Trust {
+  if (trusted === undefined) return TRUSTS_NOBODY
+  if (trusted === 'private') return trustOf(PRIVATE_NETWORKS)
+  if (trusted !== 'fly') return trustOf(trusted)
+  return process.env.FLY_APP_NAME === undefined ? TRUSTS_NOBODY : trustOf(FLY_NETWORKS, true)
 }
 
 /** The same text, the same app, or an object that says the same. Objects with methods may be different ones that look alike. */

@@ -28,6 +28,7 @@ import { matches, type Route, rewritten } from '../policy/route.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
 import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from './assembly.ts'
 import { Background } from './background.ts'
+import { fromClient, schemeOf } from './client.ts'
 import { Flight, type Landing } from './collapse.ts'
 import { type Part, partFor } from './deliver.ts'
 import { Exchange } from './exchange.ts'
@@ -191,7 +192,7 @@ export class Engine implements Handler {
   }
 
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse> {
-    const exchange = new Exchange(this.#host, request)
+    const exchange = new Exchange(this.#host, fromClient(request, this.#host.settings.trust))
     this.#host.hold()
     this.#open++
     try {
@@ -202,7 +203,9 @@ export class Engine implements Handler {
     }
   }
 
-  matches({ scheme, authority, target }: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean {
+  matches(request: Parameters<Handler['matches']>[0]): boolean {
+    const { authority, target } = request
+    const scheme = schemeOf(request, this.#host.settings.trust)
     const path = normalisedTarget(target)
     return path !== undefined && this.#route(scheme, normalisedAuthority(scheme, authority), path) !== undefined
   }

@@ -2,6 +2,7 @@
 import type { Clock } from '../http/time.ts'
 import type { Origin } from '../origins/origin.ts'
 import type { Route } from '../policy/route.ts'
+import type { Trust } from './client.ts'
 import type { Exchange, ExchangeHost } from './exchange.ts'
 
 /** What can be replaced while requests are under way. */
@@ -10,6 +11,8 @@ export interface Settings {
   readonly routes: readonly Route<Origin>[]
   readonly origins: readonly Origin[]
   readonly maxRequestBodyBytes: number
+  /** Whose word about the client counts. */
+  readonly trust: Trust
   /** Larger bodies are kept in slices of so many bytes. */
   readonly sliceBytes: number
 }

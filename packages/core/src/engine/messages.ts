@@ -50,5 +50,7 @@ export interface Handler {
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
 
   /** Whether any route is for this request. Middleware hands on what has none. */
-  matches(request: Pick<CdnRequest, 'scheme' | 'authority' | 'target'>): boolean
+  matches(
+    request: Pick<CdnRequest, 'scheme' | 'authority' | 'target'> & Partial<Pick<CdnRequest, 'fields' | 'clientAddress'>>,
+  ): boolean
 }

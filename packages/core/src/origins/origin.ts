@@ -50,6 +50,9 @@ export function responseFault({ status, fields }: Pick<OriginResponse, 'status' 
   if (!Number.isInteger(status) || status < 200 || status > 999) return `answered with status ${status}`
   const length = fieldValue(fields, 'content-length')
   if (length !== undefined && !/^\d+$/.test(length)) return `sent ${JSON.stringify(length)} as a length`
+  // Fly Proxy obeys it, wherever it comes from, and would have another application answer for this one.
+  const type = fieldValue(fields, 'content-type')
+  if (type !== undefined && /application\/vnd\.fly\.replay/i.test(type)) return 'sent an instruction to Fly Proxy'
   return fieldFault(fields)
 }
 
