@@ -17,6 +17,7 @@ export default defineConfig({
     feeds: FEEDS_URL ?? 'https://feeds.changelog.place',
     nightly: NIGHTLY_URL ?? 'https://changelog-nightly-2023-10-10.fly.dev',
   },
+  trustedProxies: 'fly',
   defaults: { cache: { overrideTtl: '1m', key: { query: 'no-tracking' }, ...stale }, requestHeaders: id, responseHeaders: id },
   routes: [
     { match: '/health', respond: { status: 204 } },

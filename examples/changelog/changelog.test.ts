@@ -16,6 +16,7 @@ let config: typeof import('./cdn.config.ts').default
 
 before(async () => {
   process.env.PLUSPLUS_TOKEN = SECRET
+  process.env.FLY_APP_NAME = 'cdn'
   config = (await import('./cdn.config.ts')).default
 })
 
@@ -36,6 +37,10 @@ const asked = (origin: ScriptedOrigin, name: string): string[] => {
   return fields.filter((_, at) => at % 2 === 1 && fields[at - 1]?.toLowerCase() === name)
 }
 const detail = (got: Got): string => /(; hit|detail=[a-z-]+)/.exec(got.header('cache-status'))?.[1] ?? ''
+
+/** What Fly Proxy says of a request, and where it comes from. */
+const FLY = { 'Fly-Client-IP': '203.0.113.9', 'X-Forwarded-For': '203.0.113.9, 66.241.0.1', 'X-Forwarded-Proto': 'https' }
+const PROXY = '172.16.3.2'
 
 const HOME = 'https://changelog.com'
 const CDN = 'https://cdn.changelog.com'
@@ -148,8 +153,26 @@ describe('the app', () => {
 
   it('and the client are told one id for a request, that of the platform first', async () => {
     const { get, app } = await site()
-    const got = await get(`${HOME}/`, { headers: { 'Fly-Request-Id': '01H', 'X-Request-Id': 'mine' } })
+    const got = await get('http://changelog.com/', {
+      headers: { ...FLY, 'Fly-Request-Id': '01H', 'X-Request-Id': 'mine' },
+      clientAddress: PROXY,
+    })
     assert.deepEqual([got.header('x-request-id'), asked(app, 'x-request-id')], ['01H', ['01H']])
+  })
+})
+
+describe('the client', () => {
+  it('is who the platform says, and came as the platform says', async () => {
+    const { get, app, entries } = await site()
+    assert.equal((await get('http://changelog.com/', { headers: FLY, clientAddress: PROXY })).text, 'app')
+    assert.equal(entries[0]?.clientAddress, '203.0.113.9')
+    assert.deepEqual(asked(app, 'x-forwarded-for'), ['203.0.113.9'])
+  })
+
+  it('cannot say so itself', async () => {
+    const { get, entries } = await site()
+    assert.equal((await get('http://changelog.com/', { headers: FLY })).status, 301)
+    assert.equal(entries[0]?.clientAddress, '192.0.2.1')
   })
 })
 

@@ -1,10 +1,11 @@
 // The roof: createCdn(config) puts the parts together.
 import type { CdnConfig, OriginsConfig } from './config.ts'
 import { Engine, type EngineStats, type Explanation } from './engine/engine.ts'
+import type { Settings } from './engine/generation.ts'
 import type { CdnRequest, Handler } from './engine/messages.ts'
 import { type Clock, systemClock } from './http/time.ts'
 import { stdoutSink } from './log/stdout.ts'
-import { resolveConfig } from './resolve-config.ts'
+import { type AnyConfig, resolveConfig, resolveSettings } from './resolve-config.ts'
 
 export type { Explanation } from './engine/engine.ts'
 export type CdnStats = EngineStats
@@ -17,6 +18,15 @@ export interface Cdn extends Handler {
   explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation>
 
   stats(): CdnStats
+
+  /**
+   * Replaces routes, origins, `name`, `semantics`, `slice`, `trustedProxies` and `maxRequestBody` by those of another configuration. Requests that
+   * are under way end as they began; their origins are closed after them. Store, disk, memory and log stay as they are, whatever it says.
+   * With mistakes in it, everything stays.
+   *
+   * @throws CdnError CDN_CONFIG_INVALID, naming every mistake of the configuration at once.
+   */
+  reconfigure<const Origins extends OriginsConfig>(config: CdnConfig<Origins>): void
 
   /**
    * Refuses new requests with 503, finishes what is under way, at most `graceMs` (default 30,000), then aborts the
@@ -34,5 +44,12 @@ export interface CdnOptions {
 export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig<Origins>, options: CdnOptions = {}): Cdn {
   const clock = options.clock ?? systemClock
   const resolved = resolveConfig(config, clock)
-  return new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
+  const engine = new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
+  let current: { readonly config: AnyConfig; readonly settings: Settings } = { config, settings: resolved }
+  return Object.assign(engine, {
+    reconfigure<const Next extends OriginsConfig>(next: CdnConfig<Next>): void {
+      current = { config: next, settings: resolveSettings(next, clock, current) }
+      engine.replace(current.settings)
+    },
+  })
 }

@@ -17,7 +17,7 @@ import {
   suggestion,
   text,
 } from './checks.ts'
-import { parseAddresses } from './engine/access.ts'
+import { isNetwork } from './engine/client.ts'
 import { parseTemplate } from './policy/field-rules.ts'
 import { normalisedTarget } from './policy/key.ts'
 import { type Match, parseMatch } from './policy/route.ts'
@@ -270,9 +270,7 @@ const cors: Check = (value, path) => {
 
 const addresses: Check = (value, path) => {
   const each = text((one) =>
-    typeof parseAddresses([one]) === 'string'
-      ? `${shown(one)} is no address; write one such as "10.0.0.0/8" or "::1"`
-      : undefined,
+    !isNetwork(one) ? `${shown(one)} is no address; write one such as "10.0.0.0/8" or "::1"` : undefined,
   )
   return listOf(each, 'addresses', 'name one, or leave it out')(value, path)
 }
@@ -375,6 +373,10 @@ function stars(value: Readonly<Record<string, unknown>>, path: string): readonly
   })
 }
 
+const network = text((value) =>
+  isNetwork(value) ? undefined : `${shown(value)} is neither an address nor a network such as "10.0.0.0/8"`,
+)
+
 // The whole
 
 const AT_LEAST_ONE = 'at least one, such as { match: "/*", origin: "app" }'
@@ -404,6 +406,8 @@ const shape = options(
     name: token,
     semantics: oneOf('cautious', 'rfc'),
     maxRequestBody: size(0, MAX_BYTES),
+    trustedProxies: (value, path) =>
+      Array.isArray(value) ? listOf(network, 'addresses and networks')(value, path) : oneOf('private', 'fly')(value, path),
     slice: size(64 * 1024, 16 * 1024 ** 2),
   },
   { origins: '{} when no route needs any', routes: AT_LEAST_ONE },

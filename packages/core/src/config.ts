@@ -44,6 +44,12 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
    */
   semantics?: 'cautious' | 'rfc'
 
+  /**
+   * Proxies before this cache, as addresses and networks: "10.0.0.0/8". What they say in X-Forwarded-For and X-Forwarded-Proto is who the
+   * client is, and by which scheme it came. "private": all in private networks. "fly": Fly Proxy, with its own fields. Default: none.
+   */
+  trustedProxies?: readonly string[] | 'private' | 'fly'
+
   /** Larger request bodies are refused with 413. Default: "10gb"; they are streamed, never held. */
   maxRequestBody?: Size
 }

@@ -32,6 +32,7 @@ const DEFINITIONS = {
     retry: true,
     message: 'the origin has another version than the one that was begun',
   },
+  CDN_TUNNEL_SILENT: { status: 408, source: 'client', retry: true, message: 'nothing came through the tunnel for too long' },
   CDN_STORE_FAILED: { status: 500, source: 'store', retry: false, message: 'the store failed' },
   CDN_CLOSING: { status: 503, source: 'internal', retry: true, message: 'the server is closing' },
   CDN_INTERNAL: { status: 500, source: 'internal', retry: false, message: 'something went wrong inside the cache' },

@@ -19,7 +19,9 @@ import type {
   RouteConfig,
   WhenConfig,
 } from './config.ts'
-import { parseAddresses, passwordDigest } from './engine/access.ts'
+import { passwordDigest } from './engine/access.ts'
+import { FLY_NETWORKS, networksOf, PRIVATE_NETWORKS, TRUSTS_NOBODY, type Trust, trustOf } from './engine/client.ts'
+import type { Settings } from './engine/generation.ts'
 import { InFlight } from './engine/in-flight.ts'
 import { CdnError } from './errors.ts'
 import { type Clock, systemClock } from './http/time.ts'
@@ -28,7 +30,7 @@ import { appOrigin } from './origins/app.ts'
 import { withFallback } from './origins/fallback.ts'
 import { httpOrigin } from './origins/http.ts'
 import type { Origin } from './origins/origin.ts'
-import type { Access, Addresses } from './policy/access.ts'
+import type { Access } from './policy/access.ts'
 import { type Condition, type Conditions, parseValuePattern } from './policy/conditions.ts'
 import type { Cors } from './policy/cors.ts'
 import { type FieldRule, parseTemplate, type Template } from './policy/field-rules.ts'
@@ -47,16 +49,11 @@ export * from './config-warnings.ts'
 /** A configuration with whatever origins. `CdnConfig<…>` fits in here and not in `CdnConfig`: routes name their own origins only. */
 export type AnyConfig = Pick<CdnConfig, keyof CdnConfig>
 
-export interface ResolvedConfig {
-  readonly name: string
-  readonly routes: readonly Route<Origin>[]
-  readonly origins: readonly Origin[]
+export interface ResolvedConfig extends Settings {
   readonly store: Store
-  readonly sliceBytes: number
   readonly inFlight: InFlight
   /** `undefined`: the default sink. */
   readonly log: readonly LogSink[] | undefined
-  readonly maxRequestBodyBytes: number
 }
 
 /** What CDN_CONFIG_INVALID carries besides its message. */
@@ -77,25 +74,61 @@ export function configError(mistakes: readonly Mistake[]): ConfigError {
 
 /** @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line. */
 export function resolveConfig(config: AnyConfig, clock: Clock = systemClock): ResolvedConfig {
-  const mistakes = checkConfig(config)
-  if (mistakes.length > 0) throw configError(mistakes)
-  const rfc = config.semantics === 'rfc'
+  const settings = resolveSettings(config, clock)
   const memoryBytes = parseSize(config.memory) ?? DEFAULT_MEMORY_BYTES
   // The rest is for what is stored, however much is on its way.
   const inFlight = new InFlight(memoryBytes / 2)
-  const origins = resolveOrigins(config.origins, rfc, clock)
+  return {
+    ...settings,
+    store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
+    inFlight,
+    log: config.log,
+  }
+}
+
+/**
+ * What of a configuration can replace another while requests are under way. An origin that is written as in `before` stays
+ * the same one, with its connections.
+ *
+ * @throws ConfigError CDN_CONFIG_INVALID, whose message lists every mistake, one a line.
+ */
+export function resolveSettings(
+  config: AnyConfig,
+  clock: Clock,
+  before?: { readonly config: AnyConfig; readonly settings: Settings },
+): Settings {
+  const mistakes = checkConfig(config)
+  if (mistakes.length > 0) throw configError(mistakes)
+  const rfc = config.semantics === 'rfc'
+  const origins = resolveOrigins(config.origins, rfc, clock, (name) => {
+    const index = Object.keys(before?.config.origins ?? {}).indexOf(name)
+    return before !== undefined && isSame(before.config, config, name) ? before.settings.origins[index] : undefined
+  })
   return {
     name: config.name ?? 'simple-cdn',
     routes: config.routes.map((route) =>
       resolveRoute(withDefaults(route, config.defaults), origins, rfc ? rfcPolicy : defaultPolicy),
     ),
     origins: [...origins.values()],
-    store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
     sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
-    inFlight,
-    log: config.log,
+    trust: resolveTrust(config.trustedProxies),
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }
+}
+
+/** Elsewhere than on Fly, nobody is Fly Proxy, and whoever is in its networks is somebody else. */
+function resolveTrust(trusted: CdnConfig['trustedProxies']): Trust {
+  if (trusted === undefined) return TRUSTS_NOBODY
+  if (trusted === 'private') return trustOf(PRIVATE_NETWORKS)
+  if (trusted !== 'fly') return trustOf(trusted)
+  return process.env.FLY_APP_NAME === undefined ? TRUSTS_NOBODY : trustOf(FLY_NETWORKS, true)
+}
+
+/** The same text, the same app, or an object that says the same. Objects with methods may be different ones that look alike. */
+function isAlike(one: OriginsConfig[string] | undefined, other: OriginsConfig[string]): boolean {
+  if (one === other) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || 'fetch' in one || 'fetch' in other) return false
+  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 /** The memory store, which makes room for all else that takes memory, over a disk if there is one. */
@@ -105,17 +138,35 @@ function resolveStore(maxBytes: number, inFlight: InFlight, disk: Store | undefi
   return tieredStore({ upper, lower: disk })
 }
 
-function resolveOrigins(config: OriginsConfig, lenientTransferCodings: boolean, clock: Clock): ReadonlyMap<string, Origin> {
-  const alone = new Map(
-    Object.entries(config).map(([name, origin]) => [name, resolveOrigin(name, origin, lenientTransferCodings, clock)]),
-  )
-  const withItsFallback = (name: string): Origin => {
-    const origin = alone.get(name) as Origin
-    const written = config[name]
-    const fallback = typeof written === 'object' && !('fetch' in written) ? written.fallback : undefined
-    return fallback === undefined ? origin : withFallback(origin, withItsFallback(fallback))
+/** `known` gives those that stay from a configuration before. */
+function resolveOrigins(
+  config: OriginsConfig,
+  lenientTransferCodings: boolean,
+  clock: Clock,
+  known: (name: string) => Origin | undefined,
+): ReadonlyMap<string, Origin> {
+  const made = new Map<string, Origin>()
+  const make = (name: string): Origin => {
+    const before = made.get(name) ?? known(name)
+    const origin = before ?? resolveOrigin(name, config[name] as OriginsConfig[string], lenientTransferCodings, clock)
+    const fallback = before === undefined ? fallbackOf(config[name]) : undefined
+    const whole = fallback === undefined ? origin : withFallback(origin, make(fallback))
+    made.set(name, whole)
+    return whole
   }
-  return new Map([...alone.keys()].map((name) => [name, withItsFallback(name)]))
+  return new Map(Object.keys(config).map((name) => [name, make(name)]))
+}
+
+function fallbackOf(origin: OriginsConfig[string] | undefined): string | undefined {
+  return typeof origin === 'object' && !('fetch' in origin) ? origin.fallback : undefined
+}
+
+/** Whether an origin is written as it was, and so are those that stand in for it. */
+function isSame(before: AnyConfig, config: AnyConfig, name: string): boolean {
+  if (before.semantics !== config.semantics || !isAlike(before.origins[name], config.origins[name] as OriginsConfig[string]))
+    return false
+  const fallback = fallbackOf(config.origins[name])
+  return fallback === undefined || isSame(before, config, fallback)
 }
 
 function resolveOrigin(name: string, origin: OriginsConfig[string], lenientTransferCodings: boolean, clock: Clock): Origin {
@@ -246,8 +297,8 @@ function resolveAccess(access: AccessConfig | undefined): Access | undefined {
   if (access === undefined) return undefined
   const { allow, deny, basic, signedWith } = access
   return {
-    allow: allow && (parseAddresses(allow) as Addresses),
-    deny: deny && (parseAddresses(deny) as Addresses),
+    allow: allow && networksOf(allow),
+    deny: deny && networksOf(deny),
     basic: basic && Object.entries(basic).map(([name, password]) => passwordDigest(name, password)),
     signedWith,
   }

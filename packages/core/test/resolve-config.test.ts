@@ -124,6 +124,11 @@ describe('checkConfig', () => {
       [wrong({ memory: '1kb' }), 'memory: is "1kb"; write a size from 64kb to 9007199254740991 bytes'],
       [wrong({ memory: '64 MiB' }), 'memory: "64 MiB" is not a size; write "64mb"'],
       [wrong({ memory: '1tb' }), 'memory: "1tb" is not a size; write "1024gb"'],
+      [wrong({ trustedProxies: 'flyy' }), 'trustedProxies: is "flyy"; write one of "private", "fly"'],
+      [
+        wrong({ trustedProxies: ['10.0.0.0/8', '10.0.0.0/40'] }),
+        'trustedProxies[1]: "10.0.0.0/40" is neither an address nor a network such as "10.0.0.0/8"',
+      ],
       [wrong({ maxRequestBody: '1000' }), 'maxRequestBody: "1000" is not a size; write 1000, without quotes'],
       [wrong({ maxRequestBody: -1 }), 'maxRequestBody: -1 is not a size; write one such as "64kb", "512mb", "20gb"'],
       [wrong({ store: {} }), 'store: is not a store, such as memoryStore({ maxBytes }): it has no lookup()'],

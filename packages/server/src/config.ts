@@ -9,6 +9,7 @@ import {
   integer,
   isRecord,
   type Mistake,
+  oneOf,
   options,
   parseDuration,
   parseSize,
@@ -35,10 +36,14 @@ export interface ServerConfig {
   bodyTimeout?: Duration
   /** Longest time that a connection stays open between two requests. Default: "75s". */
   idleTimeout?: Duration
+  /** A WebSocket in which nothing comes from either side for so long is ended. Default: "1h". */
+  tunnelTimeout?: Duration
   /** How long requests that are under way may take to finish when the server stops. Default: "30s". */
   grace?: Duration
   /** `false` for none. */
   admin?: false | AdminConfig
+  /** Whether `simple-cdn start` loads the configuration anew when its files change; SIGHUP does so in any case. Default: true. */
+  watch?: boolean
 }
 
 /** The store on disk. */
@@ -87,6 +92,7 @@ export interface ResolvedServer {
   readonly listen: Omit<ListenOptions, 'onError'>
   readonly admin: AdminOptions | undefined
   readonly graceMs: number
+  readonly tunnelTimeoutMs: number
 }
 
 /** A timer in Node takes no longer one, by far. */
@@ -126,8 +132,10 @@ const serverOptions = options({
   headTimeout: timeout,
   bodyTimeout: timeout,
   idleTimeout: timeout,
+  tunnelTimeout: timeout,
   grace: duration(0, MAX_SECONDS),
   admin,
+  watch: oneOf(true, false),
 })
 
 /** Every mistake of a configuration file; empty when it has none. Takes anything, and never throws. */
@@ -165,6 +173,7 @@ export function resolveServer(server: ServerConfig): ResolvedServer {
     },
     admin: admin === false ? undefined : { host: admin.host ?? '127.0.0.1', port: admin.port ?? 0, token: admin.token },
     graceMs: milliseconds(server.grace ?? '30s'),
+    tunnelTimeoutMs: milliseconds(server.tunnelTimeout ?? '1h'),
   }
 }
 

@@ -8,13 +8,11 @@ import {
   STATUS_CODES,
 } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { isPassedOn } from '@simple-cdn/core/node'
 import { malformed, type Refusal, refusalOf } from './well-formed.ts'
 
-export interface ListenOptions {
-  /** `undefined`: all interfaces. */
-  readonly host: string | undefined
-  /** 0: any that is free. */
-  readonly port: number
+/** What can change while it listens. */
+interface Limits {
   /** Requests on more connections than this are answered with 503; connections far above it are dropped. */
   readonly maxConnections: number
   /** Larger heads are refused with 431. */
@@ -25,13 +23,30 @@ export interface ListenOptions {
   readonly idleTimeoutMs: number
   /** Longest silence of a client in the middle of a body, its own or ours. How long a body takes as a whole has no limit. */
   readonly bodyTimeoutMs: number
+}
+
+export interface ListenOptions extends Limits {
+  /** `undefined`: all interfaces. */
+  readonly host: string | undefined
+  /** 0: any that is free. */
+  readonly port: number
   /** Trouble with the listening socket itself, which goes on listening. */
   readonly onError: (error: Error) => void
+}
+
+/** What is done with a connection that is to speak another protocol. */
+type UpgradeListener = (request: IncomingMessage, socket: Socket, head: Buffer) => void
+
+export interface Handlers {
+  readonly request: RequestListener
+  readonly upgrade: UpgradeListener
 }
 
 export interface Listener {
   readonly url: string
   readonly stats: () => ListenerStats
+  /** For connections from now on, and where it can for those there are. */
+  limit(limits: Limits): void
   /** Takes no more connections, lets each one finish what it has begun, and ends those that take longer than `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
@@ -75,32 +90,38 @@ interface Conversation {
   refusal: Refusal | undefined
 }
 
-/** Answers requests with `handle`. Rejects when the address cannot be had. */
-export async function listen(handle: RequestListener, options: ListenOptions): Promise<Listener> {
+/** Answers requests with `request`. Rejects when the address cannot be had. */
+export async function listen({ request: handle, upgrade }: Handlers, options: ListenOptions): Promise<Listener> {
   const conversations = new Map<Socket, Conversation>()
   const counts = { dropped: 0, refused: 0, stalled: 0, malformed: 0 }
   let draining = false
 
   const server = createServer({
-    maxHeaderSize: options.maxHeadBytes,
     headersTimeout: options.headTimeoutMs,
     // It would cut a large upload, however steadily it comes in; silence is what `timeout` below is about.
     requestTimeout: 0,
-    keepAliveTimeout: options.idleTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, options.headTimeoutMs),
     insecureHTTPParser: false,
     // Ours says what is wrong.
     requireHostHeader: false,
   })
-  server.timeout = options.bodyTimeoutMs
-  server.maxConnections = options.maxConnections + ROOM_FOR_REFUSALS
+  let limits: Limits
+  const limit = (next: Limits): void => {
+    limits = next
+    Object.assign(server, { maxHeaderSize: next.maxHeadBytes })
+    server.headersTimeout = next.headTimeoutMs
+    server.keepAliveTimeout = next.idleTimeoutMs
+    server.timeout = next.bodyTimeoutMs
+    server.maxConnections = next.maxConnections + ROOM_FOR_REFUSALS
+  }
+  limit(options)
   // Who has said everything may still be waiting for the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 
   server.on('connection', (socket: Socket) => {
     const conversation: Conversation = {
       responses: [],
-      tooMany: conversations.size >= options.maxConnections,
+      tooMany: conversations.size >= limits.maxConnections,
       request: undefined,
       ended: false,
       expectsContinue: false,
@@ -180,7 +201,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const conversation = conversations.get(socket)
     if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
     conversation.refusal = refusal
-    if (refusal.status !== 408) counts.malformed++
+    if (refusal.status !== 408 && refusal !== OVERLOADED) counts.malformed++
     giveUp(socket, conversation, refusal)
   }
 
@@ -188,6 +209,33 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     // Node has let go of it.
     socket.on('error', () => socket.destroy()).resume()
     giveUpOn(socket, { status: 501, message: 'this server has no CONNECT' })
+  })
+
+  // Whatever names a protocol that is not passed on is answered as if it had not. Node 22 does not ask.
+  Object.assign(server, {
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      isPassedOn(request) && conversations.get(request.socket)?.responses.length === 0,
+  })
+  const tunnels = new Set<Socket>()
+  server.on('upgrade', (request, socket: Socket, head) => {
+    const conversation = conversations.get(socket)
+    // Node has let go of it.
+    socket.on('error', () => socket.destroy()).setTimeout(0)
+    if (conversation === undefined || conversation.ended || conversation.refusal !== undefined) return
+    const isAlone = conversation.responses.length === 0
+    const refusal = conversation.tooMany ? OVERLOADED : refusalOf(request)
+    const unfit = isAlone && isPassedOn(request) ? undefined : UNFIT
+    const refused = refusal ?? unfit
+    if (refused !== undefined) {
+      if (refusal === OVERLOADED) counts.refused++
+      socket.resume()
+      giveUpOn(socket, refused)
+      return
+    }
+    conversation.ended = true
+    tunnels.add(socket)
+    socket.once('close', () => tunnels.delete(socket))
+    upgrade(request, socket, head)
   })
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -206,7 +254,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
     const sendsNothing = !last.req.complete && !isOver && !expectsContinue && last.req.readableLength === 0
     if (!takesNothing && !sendsNothing) {
       // Not the client's turn: origins have timeouts of their own.
-      socket.setTimeout(options.bodyTimeoutMs)
+      socket.setTimeout(limits.bodyTimeoutMs)
       return
     }
     counts.stalled++
@@ -225,6 +273,7 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
 
   return {
     url: urlOf(server),
+    limit,
     stats: () => ({ connections: conversations.size, ...counts }),
     async stop(graceMs) {
       draining = true
@@ -233,9 +282,12 @@ export async function listen(handle: RequestListener, options: ListenOptions): P
         const last = responses.at(-1)
         if (last?.headersSent === false) last.shouldKeepAlive = false
         // Nothing has been asked on it, and Node 22 does not count it as idle.
-        if (responses.length === 0 && socket.bytesRead === 0) socket.destroy()
+        if (responses.length === 0 && socket.bytesRead === 0 && !tunnels.has(socket)) socket.destroy()
       }
-      const grace = setTimeout(() => server.closeAllConnections(), graceMs)
+      const grace = setTimeout(() => {
+        server.closeAllConnections()
+        for (const socket of tunnels) socket.destroy()
+      }, graceMs)
       await closed
       clearTimeout(grace)
     },
@@ -256,6 +308,7 @@ function giveUp(socket: Socket, { responses }: Conversation, refusal: Refusal): 
   else if (!first.req.complete) socket.destroy()
 }
 
+const UNFIT: Refusal = { status: 501, message: 'this server changes to no protocol but websocket' }
 const OVERLOADED: Refusal = { status: 503, message: 'this server has too many connections' }
 
 function refusalFor({ code, message }: NodeJS.ErrnoException): Refusal {

@@ -23,9 +23,9 @@ export function findConfig(named: string | undefined, folder: string): string {
   return join(folder, only)
 }
 
-/** What a configuration file exports, unchecked; a function is called with the environment. Throws a `Failure` that says what to do. */
-export async function loadConfig(path: string): Promise<unknown> {
-  const exported = extname(path) === '.json' ? await parsed(path) : await imported(path)
+/** What a configuration file exports, unchecked; a function is called with the environment. `url` is what to import it as. Throws a `Failure` that says what to do. */
+export async function loadConfig(path: string, url: string = pathToFileURL(path).href): Promise<unknown> {
+  const exported = extname(path) === '.json' ? await parsed(path) : await imported(path, url)
   if (typeof exported !== 'function') return exported
   try {
     return await exported(process.env)
@@ -42,10 +42,10 @@ async function parsed(path: string): Promise<unknown> {
   }
 }
 
-async function imported(path: string): Promise<unknown> {
+async function imported(path: string, url: string): Promise<unknown> {
   let module: { readonly default?: unknown }
   try {
-    module = await import(pathToFileURL(path).href)
+    module = await import(url)
   } catch (error) {
     throw broken(path, error)
   }

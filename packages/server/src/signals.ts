@@ -1,6 +1,7 @@
-// SIGTERM and SIGINT: first finish what is under way, then go; the second time, go.
+// SIGTERM and SIGINT: first finish what is under way, then go; the second time, go. SIGHUP: the configuration, again.
 import { constants } from 'node:os'
 import type { Log } from './log.ts'
+import type { Reloader } from './reload.ts'
 import type { RunningServer } from './start-server.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
@@ -40,4 +41,11 @@ export async function stopOnSignal(server: Pick<RunningServer, 'close'>, log: Lo
   // Whatever else still runs, such as a timer of an app in this process, does not keep it.
   setTimeout(() => process.exit(exitCode), 1_000).unref()
   return exitCode
+}
+
+/**
+ * From now on, as soon as there is something to reload. In a terminal, SIGHUP is how a program learns that its window has been closed: there it ends the program, as the system has it.
+ */
+export function reloadOnSignal(reloading: Promise<Pick<Reloader, 'reload'>>): void {
+  if (!process.stdin.isTTY) process.on('SIGHUP', () => void reloading.then(({ reload }) => reload('SIGHUP')))
 }

@@ -1,13 +1,12 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
-import type { RequestListener } from 'node:http'
 import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
-import { toNodeHandler } from '@simple-cdn/core/node'
+import { toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
 import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, type ServerConfig } from './config.ts'
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
-import { type ListenerStats, listen } from './listen.ts'
+import { type Handlers, type ListenerStats, listen } from './listen.ts'
 import { type Log, stderrLog } from './log.ts'
 import { watchTrouble } from './trouble.ts'
 
@@ -26,6 +25,13 @@ export interface RunningServer {
   /** `undefined` when there is no admin listener. */
   readonly adminUrl: string | undefined
   readonly adminToken: string | undefined
+  /**
+   * Replaces the configuration without dropping a connection, a request under way, or anything stored. What cannot change while
+   * it runs stays as it was, and the log says so. With a mistake, everything stays.
+   *
+   * @throws ConfigError CDN_CONFIG_INVALID, naming every mistake of the configuration at once.
+   */
+  reload(config: AnyProgramConfig): void
   /**
    * Takes no more connections, finishes what is under way within `graceMs` (default: `grace` of the configuration), ends the
    * rest, and flushes logs. Calling it again waits for the first time to be over.
@@ -46,22 +52,34 @@ export async function startServer({
   const mistakes = checkProgramConfig(config)
   if (mistakes.length > 0) throw configError(mistakes)
   const { server: configured = {}, memory: _, disk, ...cache } = config
-  const server = resolveServer({ ...configured, ...overrides })
+  let server = resolveServer({ ...configured, ...overrides })
   for (const warning of configWarnings(cache)) log.warn({ path: warning.path }, mistakeLine(warning))
 
   const onError = (error: Error): void => log.error({ error: error.message }, 'the listener is in trouble')
   // Who comes while the disk is looked through waits, rather than being sent away.
-  const begun = Promise.withResolvers<RequestListener>()
-  let handle: RequestListener = (request, response) => void begun.promise.then((begin) => begin(request, response))
-  const listener = await listen((request, response) => handle(request, response), { ...server.listen, onError })
+  const begun = Promise.withResolvers<Handlers>()
+  let handlers: Handlers = {
+    request: (request, response) => void begun.promise.then((begin) => begin.request(request, response)),
+    upgrade: (request, socket, head) => void begun.promise.then((begin) => begin.upgrade(request, socket, head)),
+  }
+  const listener = await listen(
+    {
+      request: (request, response) => handlers.request(request, response),
+      upgrade: (request, socket, head) => handlers.upgrade(request, socket, head),
+    },
+    { ...server.listen, onError },
+  )
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
   const cdn = createCdn({
     ...cache,
     ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
     ...(below === undefined ? {} : { disk: below }),
   })
-  handle = toNodeHandler(cdn)
-  begun.resolve(handle)
+  handlers = {
+    request: toNodeHandler(cdn),
+    upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),
+  }
+  begun.resolve(handlers)
   let draining = false
   const subject = {
     cdn,
@@ -106,11 +124,30 @@ export async function startServer({
     log.info({}, 'stopped')
   }
 
+  function reload(next: AnyProgramConfig): void {
+    const mistakes = checkProgramConfig(next)
+    if (mistakes.length > 0) throw configError(mistakes)
+    const { server: configured = {}, memory: _, disk: __, store: ___, log: ____, ...settings } = next
+    const outweighed = { ...configured, ...overrides }
+    cdn.reconfigure(settings)
+    server = { ...resolveServer(outweighed), admin: server.admin }
+    listener.limit(server.listen)
+    for (const warning of configWarnings(settings)) log.warn({ path: warning.path }, mistakeLine(warning))
+    const kept = keptUntilRestart(config, { ...next, server: outweighed }, { ...config.server, ...overrides })
+    if (kept.length > 0)
+      log.warn(
+        { options: kept },
+        `${kept.join(', ')} ${kept.length === 1 ? 'stays as it was: it changes' : 'stay as they were: they change'} with a restart`,
+      )
+    closeUnused(config, next, log)
+  }
+
   let stopped: Promise<void> | undefined
   return {
     url: listener.url,
     adminUrl: admin?.url,
     adminToken: admin?.token,
+    reload,
     close({ graceMs = server.graceMs } = {}) {
       stopped ??= stop(graceMs)
       return stopped
@@ -127,4 +164,34 @@ function troubles({ store, log }: CdnStats, { dropped, refused }: ListenerStats)
     ...Object.fromEntries(log.map((sink) => [`the log sink "${sink.name}" dropped entries`, sink.dropped])),
     ...Object.fromEntries(log.map((sink) => [`the log sink "${sink.name}" failed`, sink.failed])),
   }
+}
+
+/** The options that are written in another way than at the start, and whose change needs another start. */
+function keptUntilRestart(started: AnyProgramConfig, next: AnyProgramConfig, startedServer: ServerConfig): readonly string[] {
+  const server = next.server ?? {}
+  const sinks = ({ log }: AnyProgramConfig): unknown => log?.map(({ name }) => name)
+  const pairs: Readonly<Record<string, readonly [unknown, unknown]>> = {
+    memory: [started.memory, next.memory],
+    disk: [started.disk, next.disk],
+    store: [started.store?.name, next.store?.name],
+    log: [sinks(started), sinks(next)],
+    'server.host': [startedServer.host, server.host],
+    'server.port': [startedServer.port, server.port],
+    'server.admin': [startedServer.admin, server.admin],
+  }
+  return Object.entries(pairs).flatMap(([name, [before, after]]) =>
+    JSON.stringify(before) === JSON.stringify(after) ? [] : [name],
+  )
+}
+
+/** A configuration that is a function makes a store and sinks anew each time, which nobody is going to use. */
+function closeUnused({ log: sinks = [], store }: AnyProgramConfig, next: AnyProgramConfig, log: Log): void {
+  const used = new Set([...sinks, store])
+  for (const made of [...(next.log ?? []), next.store])
+    if (made !== undefined && !used.has(made))
+      made
+        .close()
+        .catch((error: Error) =>
+          log.warn({ error: error.message }, `"${made.name}" of the new configuration could not be closed`),
+        )
 }

@@ -5,6 +5,8 @@ import { CdnError } from '../errors.ts'
 import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 
+export { isPassedOn, toUpgradeHandler, type UpgradeHandlerOptions } from './upgrade.ts'
+
 /** For `http.createServer(toNodeHandler(cdn))`. */
 export function toNodeHandler(cdn: Pick<Handler, 'handle'>): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {

@@ -1,29 +1,8 @@
 // Whether a client may ask: its address, its password, the signature of its URL.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import { type Fields, fieldValue } from '../http/fields.ts'
 import type { Millis } from '../http/time.ts'
-import type { Access, Addresses } from '../policy/access.ts'
-
-/** Of addresses and networks such as "10.0.0.0/8"; a message about the first that is neither. */
-export function parseAddresses(texts: readonly string[]): Addresses | string {
-  const list = new BlockList()
-  for (const text of texts) {
-    const [address = '', bits, more] = text.split('/')
-    const family = isIPv4(address) ? 'ipv4' : isIPv6(address) && !address.includes('%') ? 'ipv6' : undefined
-    const most = family === 'ipv4' ? 32 : 128
-    const count = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : -1
-    if (family === undefined || more !== undefined || count < 0 || count > most) return text
-    list.addSubnet(address, count, family)
-  }
-  return {
-    has(address) {
-      const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
-      const family = isIPv4(plain) ? 'ipv4' : isIPv6(plain) ? 'ipv6' : undefined
-      return family !== undefined && list.check(plain, family)
-    },
-  }
-}
+import type { Access } from '../policy/access.ts'
 
 export function passwordDigest(name: string, password: string): Uint8Array {
   return createHash('sha256').update(`${name}:${password}`).digest()
@@ -40,8 +19,8 @@ export function refusalOf(
 ): Refusal | undefined {
   const { clientAddress } = request
   // Who has no address is in no list.
-  if (allow !== undefined && (clientAddress === undefined || !allow.has(clientAddress))) return 'forbidden'
-  if (deny !== undefined && clientAddress !== undefined && deny.has(clientAddress)) return 'forbidden'
+  if (allow?.contains(clientAddress) === false) return 'forbidden'
+  if (deny?.contains(clientAddress) === true) return 'forbidden'
   if (basic !== undefined && !isKnown(basic, fieldValue(request.fields, 'authorization'))) return 'unauthorized'
   return signedWith === undefined ? undefined : signatureFault(signedWith, url, now)
 }

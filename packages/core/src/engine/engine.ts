@@ -26,28 +26,24 @@ import { explainAbsence, explainDecision } from '../policy/explain.ts'
 import { cacheKey, countedTarget, normalisedAuthority, normalisedTarget } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import { type Route, rewritten } from '../policy/route.ts'
-import { type Found, Router } from '../policy/router.ts'
+import type { Found } from '../policy/router.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
 import { refusalOf, unsigned } from './access.ts'
 import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from './assembly.ts'
 import { Background } from './background.ts'
+import { fromClient, schemeOf } from './client.ts'
 import { Flight, type Landing } from './collapse.ts'
 import { type Part, partFor } from './deliver.ts'
-import { Exchange, type ExchangeHost } from './exchange.ts'
+import { Exchange } from './exchange.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
+import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
 import { Absences, Invalidations } from './recent.ts'
 
-export interface EngineOptions {
-  readonly name: string
-  readonly routes: readonly Route<Origin>[]
-  readonly origins: readonly Origin[]
+export interface EngineOptions extends Settings {
   readonly store: Store
   readonly log: readonly LogSink[]
-  readonly maxRequestBodyBytes: number
-  /** Larger bodies are kept in slices of so many bytes. */
-  readonly sliceBytes: number
   readonly inFlight: InFlight
   readonly clock: Clock
 }
@@ -67,6 +63,8 @@ export interface EngineStats {
   readonly hits: number
   /** Requests that are not finished yet. */
   readonly open: number
+  /** Connections that have changed their protocol, such as to WebSocket: now, and since the start. They are among the requests. */
+  readonly tunnels: { readonly open: number; readonly total: number }
   readonly revalidations: { readonly started: number; readonly skipped: number }
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
@@ -132,12 +130,13 @@ const STORING_WAIT: Millis = 1_000
 const WORTH_DRAINING = 64 * 1024
 
 export class Engine implements Handler {
-  readonly name: string
   readonly #options: EngineOptions
   readonly #store: Store
   readonly #clock: Clock
-  readonly #host: ExchangeHost
-  readonly #router: Router<Origin>
+  /** The one that new requests begin under. */
+  #host: Generation
+  /** With those that are replaced and still needed. */
+  readonly #generations = new Set<Generation>()
   readonly #flights = new Map<CacheKey, Flight>()
   /** By the name of the response: those whose bodies are on their way. */
   readonly #assemblies = new Map<string, Assembly>()
@@ -151,27 +150,57 @@ export class Engine implements Handler {
   #requests = 0
   #hits = 0
   #open = 0
+  #tunnels = 0
+  #openTunnels = 0
   #closing = false
   #idle: (() => void) | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.name = options.name
     this.#store = options.store
     this.#clock = options.clock
-    this.#router = new Router(options.routes)
     this.#sinkFailures = options.log.map(() => 0)
-    this.#host = {
-      name: options.name,
-      instance: randomUUID().slice(0, 8),
-      clock: options.clock,
-      ended: (exchange) => this.#ended(exchange),
-    }
+    this.#host = this.#generation(options, randomUUID().slice(0, 8))
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
   }
 
+  get name(): string {
+    return this.#host.name
+  }
+
+  /**
+   * New requests begin under `settings`; those under way end as they began. Origins that are not among the new ones are closed
+   * when nobody needs them any more. Store, log and all that is known of stored responses stay.
+   */
+  replace(settings: Settings): void {
+    const before = this.#host
+    this.#host = this.#generation(settings, before.instance)
+    // Who asks from now on does not wait for what was asked in the old way.
+    this.#flights.clear()
+    before.release()
+  }
+
+  #generation(settings: Settings, instance: string): Generation {
+    const generation = new Generation({
+      settings,
+      instance,
+      clock: this.#clock,
+      ended: (exchange) => this.#ended(exchange),
+      over: () => {
+        // All are closed together.
+        if (this.#closing) return
+        this.#generations.delete(generation)
+        const needed = new Set([...this.#generations].flatMap(({ settings: { origins } }) => origins))
+        for (const origin of settings.origins) if (!needed.has(origin)) void origin.close?.().catch(() => undefined)
+      },
+    })
+    this.#generations.add(generation)
+    return generation
+  }
+
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse> {
-    const exchange = new Exchange(this.#host, request)
+    const exchange = new Exchange(this.#host, fromClient(request, this.#host.settings.trust))
+    this.#host.hold()
     this.#open++
     try {
       const answer = this.#begin(exchange)
@@ -181,10 +210,14 @@ export class Engine implements Handler {
     }
   }
 
-  matches({ scheme, authority, target, method, fields }: Parameters<Handler['matches']>[0]): boolean {
+  matches(request: Parameters<Handler['matches']>[0]): boolean {
+    const { authority, target, method, fields } = request
+    const scheme = schemeOf(request, this.#host.settings.trust)
     const path = normalisedTarget(target)
     if (path === undefined) return false
-    return this.#router.find(scheme, normalisedAuthority(scheme, authority), path, { method, target: path, fields }) !== undefined
+    return (
+      this.#host.router.find(scheme, normalisedAuthority(scheme, authority), path, { method, target: path, fields }) !== undefined
+    )
   }
 
   // ── route, key, lookup, decide ──
@@ -200,7 +233,7 @@ export class Engine implements Handler {
     if (passed !== undefined && isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
 
     const facts = { method: request.method, target, fields: request.fields }
-    const found = this.#router.find(request.scheme, exchange.authority, target, facts)
+    const found = this.#host.router.find(request.scheme, exchange.authority, target, facts)
     if (found === undefined) throw new CdnError('CDN_NO_ROUTE')
     const { route } = found
     exchange.route = route.name
@@ -238,6 +271,8 @@ export class Engine implements Handler {
         exchange.reason = 'respond'
         return this.#respond(exchange, route)
       case 'origin':
+        if (request.upgrade !== undefined && route.origin.upgrade !== undefined)
+          return this.#upgrade(exchange, toOrigin(route, found.entry), found.star)
         return this.#lookup(exchange, toOrigin(route, found.entry), found.star)
     }
   }
@@ -269,6 +304,37 @@ export class Engine implements Handler {
     const bodiless = route.status === 204 || route.status === 304
     const fields = bodiless ? [...route.fields] : [...route.fields, 'Content-Length', String(body.byteLength)]
     return exchange.respond(route.status, fields, bodiless || exchange.request.method === 'HEAD' ? undefined : body, undefined)
+  }
+
+  /** Another protocol is between client and origin; what is no 101 is an answer for the one who asked. */
+  async #upgrade(exchange: Exchange, route: OriginRoute, star: string): Promise<CdnResponse> {
+    const { request, host } = exchange
+    const decision = { action: 'fetch', reason: 'upgrade', fwd: 'bypass', mayStore: false } as const
+    exchange.decided(decision)
+    const upgrade = ['Connection', 'Upgrade', 'Upgrade', request.upgrade as string]
+    const response = await route.origin.upgrade?.(
+      {
+        method: request.method,
+        scheme: request.scheme,
+        authority: exchange.authority,
+        target: asked(route, star, exchange.target, false),
+        fields: [...exchange.ruledRequest(forwardedFields(request, host, 'all', false)), ...upgrade],
+      },
+      request.signal,
+    )
+    if (response === undefined) throw new CdnError('CDN_INTERNAL', `${route.origin.name} passes no protocols on`)
+    exchange.fwdStatus = response.status
+    exchange.originAnsweredAt = this.#clock.now()
+    if (response.tunnel === undefined) {
+      const fault = responseFault(response)
+      if (fault === undefined) return this.#deliver({ exchange, route, star, decision }, { kind: 'unshared', response })
+      await discard(response)
+      throw new CdnError('CDN_ORIGIN_PROTOCOL', `${route.origin.name} ${fault}`)
+    }
+    this.#tunnels++
+    this.#openTunnels++
+    exchange.tunnel = response.tunnel
+    return exchange.respond(101, [...endToEndFields(response.fields), ...upgrade], undefined, undefined)
   }
 
   #lookup(exchange: Exchange, route: OriginRoute, star: string): CdnResponse | Promise<CdnResponse> {
@@ -423,6 +489,8 @@ export class Engine implements Handler {
   ): Assembly {
     const { id, key } = facts.head
     const { promise: storing, resolve: stored } = Promise.withResolvers<void>()
+    const host = exchange.host as Generation
+    host.hold()
     const assembly = new Assembly({
       ...facts,
       storing: () => this.#storing.set(key, storing),
@@ -435,7 +503,10 @@ export class Engine implements Handler {
       askForPart: this.#partsOf(exchange, route, star, facts.head, facts.length),
       maxBytes: route.policy.maxBodyBytes,
       finishShare: route.policy.finishShare,
-      over: () => this.#assemblies.delete(id),
+      over: () => {
+        this.#assemblies.delete(id)
+        host.release()
+      },
       memory: this.#options.inFlight,
     })
     this.#assemblies.set(id, assembly)
@@ -552,7 +623,8 @@ export class Engine implements Handler {
     if (this.#flights.has(stored.key)) return
     const flight = this.#newFlight(stored.key, true)
     const request: CdnRequest = { ...plainRequest(exchange.request), signal: flight.signal }
-    const own = new Exchange(this.#host, request)
+    const host = exchange.host as Generation
+    const own = new Exchange(host, request)
     own.target = exchange.target
     own.rules = exchange.rules
     own.stripsCookies = exchange.stripsCookies
@@ -563,15 +635,22 @@ export class Engine implements Handler {
       star,
       decision: { action: 'revalidate', reason: 'stale', fwd: 'stale', stored, age: 0 },
     }
+    host.hold()
     const started = this.#background.start(async () => {
-      const landing = await this.#land(forwarded, flight)
-      if (landing.kind === 'fill') {
-        await landing.assembly.ended()
-        landing.release()
+      try {
+        const landing = await this.#land(forwarded, flight)
+        if (landing.kind === 'fill') {
+          await landing.assembly.ended()
+          landing.release()
+        }
+        if (landing.kind === 'unshared') await discard(landing.response)
+      } finally {
+        host.release()
       }
-      if (landing.kind === 'unshared') await discard(landing.response)
     })
-    if (!started) this.#endFlight(stored.key, flight)
+    if (started) return
+    host.release()
+    this.#endFlight(stored.key, flight)
   }
 
   // ── admit, fill ──
@@ -601,7 +680,10 @@ export class Engine implements Handler {
             ...(stored === undefined ? [] : validationFields([stored])),
             ...(part === undefined ? [] : ['Range', rangeOf(part)]),
           ],
-          body: request.body === undefined ? undefined : limited(request.body, request.fields, this.#options.maxRequestBodyBytes),
+          body:
+            request.body === undefined
+              ? undefined
+              : limited(request.body, request.fields, this.#host.settings.maxRequestBodyBytes),
           onInterim: (status, fields) => {
             if (isInterim(status, fields)) request.onInterim?.(status, withoutFields(endToEndFields(fields), CONTENT_LENGTH))
           },
@@ -667,7 +749,7 @@ export class Engine implements Handler {
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
       length,
-      sliceBytes: this.#options.sliceBytes,
+      sliceBytes: this.#host.settings.sliceBytes,
       isStored: false,
       ignoresRanges: part !== undefined && whole === undefined,
       mayStore: () => this.#invalidations.isCurrent(key, begun),
@@ -735,7 +817,7 @@ export class Engine implements Handler {
     if (method !== 'GET')
       return method === 'HEAD' ? { method: 'GET', keep: 'none', part: undefined } : { method, keep: 'all', part: undefined }
     const range = fieldValue(fields, 'range')
-    const part = range === undefined ? undefined : alignedRange(range, this.#options.sliceBytes)
+    const part = range === undefined ? undefined : alignedRange(range, this.#host.settings.sliceBytes)
     if (decision.action === 'revalidate')
       return { method, keep: 'none', part: decision.stored.sliceBytes === undefined ? undefined : part }
     // Nobody knows yet where the last bytes begin, so they are asked for as they are; several ranges are answered with the whole.
@@ -795,7 +877,7 @@ export class Engine implements Handler {
       const scheme = url.protocol.slice(0, -1)
       // Not `search`: that has no "?" where nothing follows.
       const target = normalisedTarget(href.slice(url.origin.length))
-      const found = target === undefined ? undefined : this.#router.find(scheme, url.host, target)?.route
+      const found = target === undefined ? undefined : this.#host.router.find(scheme, url.host, target)?.route
       if (target === undefined || found?.kind !== 'origin') continue
       keys.push(cacheKey(scheme, url.host, target, found.policy.query))
     }
@@ -855,6 +937,7 @@ export class Engine implements Handler {
   #ended(exchange: Exchange): void {
     this.#open--
     if (exchange.hit) this.#hits++
+    if (exchange.tunnel !== undefined) this.#openTunnels--
     const entry = exchange.entry(this.#requests++)
     this.#options.log.forEach((sink, at) => {
       try {
@@ -870,7 +953,7 @@ export class Engine implements Handler {
     const target = normalisedTarget(request.target)
     const authority = normalisedAuthority(request.scheme, request.authority)
     const facts = { method: request.method, target: target ?? '', fields: request.fields }
-    const found = target === undefined ? undefined : this.#router.find(request.scheme, authority, target, facts)
+    const found = target === undefined ? undefined : this.#host.router.find(request.scheme, authority, target, facts)
     if (target === undefined || found === undefined)
       return {
         key: undefined,
@@ -915,9 +998,10 @@ export class Engine implements Handler {
       requests: this.#requests,
       hits: this.#hits,
       open: this.#open,
+      tunnels: { open: this.#openTunnels, total: this.#tunnels },
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
       inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
-      origins: this.#options.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
+      origins: this.#host.settings.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
       log: this.#options.log.map((sink, at) => ({
         name: sink.name,
@@ -931,8 +1015,9 @@ export class Engine implements Handler {
     this.#closing = true
     await this.#atMost(graceMs, this.#drained())
     for (const flight of this.#flights.values()) flight.abort()
-    const { origins, log } = this.#options
-    await Promise.allSettled(origins.map((origin) => origin.close?.()))
+    const { log } = this.#options
+    const origins = new Set([...this.#generations].flatMap(({ settings }) => settings.origins))
+    await Promise.allSettled([...origins].map((origin) => origin.close?.()))
     await this.#store.close().catch(() => this.#storeFailed(undefined))
     await Promise.allSettled(log.map((sink) => sink.close()))
   }

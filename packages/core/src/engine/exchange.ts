@@ -1,5 +1,6 @@
 // One exchange of messages: what is settled about a request, what was answered, and the log entry that says so.
 import { randomUUID } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { type Fields, fieldValue, withoutFields } from '../http/fields.ts'
@@ -58,12 +59,14 @@ export class Exchange implements CdnResponse {
   status = 500
   fields: Fields = []
   body: Body | undefined
+  tunnel: Duplex | undefined
 
-  readonly #host: ExchangeHost
+  /** What it began under. */
+  readonly host: ExchangeHost
   #ended = false
 
   constructor(host: ExchangeHost, request: CdnRequest) {
-    this.#host = host
+    this.host = host
     this.request = request
     this.at = host.clock.now()
     this.target = request.target
@@ -96,7 +99,7 @@ export class Exchange implements CdnResponse {
 
   /** Goes on without these fields of the client. */
   without(names: ReadonlySet<string>): void {
-    this.request = new RequestWith(this.request, withoutFields(this.request.fields, names))
+    this.request = new RequestWith(this.request, { fields: withoutFields(this.request.fields, names) })
   }
 
   decided(decision: Decision): void {
@@ -116,7 +119,7 @@ export class Exchange implements CdnResponse {
     this.status = status
     if (age !== undefined) fields.push('Age', String(Math.floor(age)))
     if (this.rules !== undefined) fields = this.#ruled(fields, this.rules)
-    fields.push('Via', `1.1 ${this.#host.name}`, 'Cache-Status', cacheStatus(this.#host.name, this, failure))
+    fields.push('Via', `1.1 ${this.host.name}`, 'Cache-Status', cacheStatus(this.host.name, this, failure))
     this.fields = fields
     this.body = body
     return this
@@ -174,7 +177,7 @@ export class Exchange implements CdnResponse {
     if (!complete) this.error ??= asEnding(error)
     this.bytes = bytes
     this.complete = complete
-    this.#host.ended(this)
+    this.host.ended(this)
   }
 
   bytes = 0
@@ -184,7 +187,7 @@ export class Exchange implements CdnResponse {
     const { request, at } = this
     return {
       at,
-      instance: this.#host.instance,
+      instance: this.host.instance,
       sequence,
       method: request.method,
       url: this.url,
@@ -211,7 +214,7 @@ export class Exchange implements CdnResponse {
       error: this.error === undefined ? undefined : { code: this.error.code, message: this.error.message },
       timing: {
         originAnswered: this.originAnsweredAt === undefined ? undefined : this.originAnsweredAt - at,
-        lastByte: this.#host.clock.now() - at,
+        lastByte: this.host.clock.now() - at,
       },
     }
   }

@@ -1,4 +1,5 @@
 // The requests and responses the engine works with. Adapters translate to and from other people's types.
+import type { Duplex } from 'node:stream'
 import type { Body } from '../http/body.ts'
 import type { Fields } from '../http/fields.ts'
 
@@ -17,6 +18,8 @@ export interface CdnRequest {
   readonly signal: AbortSignal
   /** Takes interim responses (1xx), where the protocol can carry them. */
   readonly onInterim?: ((status: number, fields: Fields) => void) | undefined
+  /** The protocol that this connection is to speak from now on, where the adapter can pass that on (RFC 9110 §7.8). */
+  readonly upgrade?: string | undefined
 }
 
 export interface CdnResponse {
@@ -25,6 +28,8 @@ export interface CdnResponse {
   readonly fields: Fields
   /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
   readonly body: Body | undefined
+  /** The origin's end of a connection that has changed its protocol: with status 101, and only when `upgrade` was asked for. */
+  readonly tunnel?: Duplex | undefined
   /**
    * What to send in place of this response when it cannot be sent: the error as a response, in the log as well. Only
    * before anything of it is out.
@@ -45,5 +50,8 @@ export interface Handler {
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
 
   /** Whether any route is for this request. Middleware hands on what has none. */
-  matches(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): boolean
+  matches(
+    request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'> &
+      Partial<Pick<CdnRequest, 'clientAddress'>>,
+  ): boolean
 }

@@ -1,23 +1,25 @@
-// A request without some of the fields that it came with.
+// A request as it is to be taken: as a proxy has told about it, or without some of the fields that it came with.
 import type { Fields } from '../http/fields.ts'
 import type { CdnRequest } from './messages.ts'
 
-/** A request with other fields than came. */
 export class RequestWith implements CdnRequest {
+  readonly scheme: 'http' | 'https'
+  readonly clientAddress: string | undefined
   readonly fields: Fields
   readonly #request: CdnRequest
 
-  constructor(request: CdnRequest, fields: Fields) {
+  constructor(
+    request: CdnRequest,
+    { scheme = request.scheme, clientAddress = request.clientAddress, fields }: Pick<CdnRequest, 'fields'> & Partial<CdnRequest>,
+  ) {
     this.#request = request
+    this.scheme = scheme
+    this.clientAddress = clientAddress
     this.fields = fields
   }
 
   get method(): string {
     return this.#request.method
-  }
-
-  get scheme(): 'http' | 'https' {
-    return this.#request.scheme
   }
 
   get authority(): string {
@@ -32,16 +34,16 @@ export class RequestWith implements CdnRequest {
     return this.#request.httpVersion
   }
 
-  get body(): AsyncIterable<Uint8Array> | undefined {
+  get body(): CdnRequest['body'] {
     return this.#request.body
-  }
-
-  get clientAddress(): string | undefined {
-    return this.#request.clientAddress
   }
 
   get signal(): AbortSignal {
     return this.#request.signal
+  }
+
+  get upgrade(): string | undefined {
+    return this.#request.upgrade
   }
 
   onInterim(status: number, fields: Fields): void {

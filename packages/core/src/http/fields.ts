@@ -148,6 +148,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  // Fly Proxy obeys them in a response: with one, an origin could have any application of its organisation answer for this one.
+  'fly-replay',
+  'fly-replay-cache',
 ])
 
 /**

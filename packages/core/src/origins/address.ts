@@ -7,8 +7,9 @@ import { Breaker, type BreakerOptions } from './breaker.ts'
 import { HealthCheck, type HealthOptions } from './health.ts'
 import { type Carrier, HttpExchange } from './http-exchange.ts'
 import { Name, type NameOptions } from './names.ts'
-import type { AddressStats, OriginRequest, OriginResponse } from './origin.ts'
+import type { AddressStats, OriginRequest, OriginResponse, OriginUpgrade } from './origin.ts'
 import { Slots } from './slots.ts'
+import { askForUpgrade } from './upgrade.ts'
 
 export interface TlsOptions {
   /** Certificates of authorities to trust in place of Node's, as PEM text. */
@@ -132,6 +133,18 @@ export class Address {
       if (isFailure) this.#failures++
       return { error, foundClosed, isRepeatable }
     }
+  }
+
+  /** Asks for another protocol, on a connection of its own. */
+  async upgrade(request: OriginRequest, signal: AbortSignal): Promise<OriginUpgrade> {
+    const { name, url, host, tls, headTimeoutMs, prepare } = this.#options
+    const { target, fields } = await prepare(request, url)
+    const named = withField(fields, 'host', host === 'client' ? request.authority : (host ?? url.host))
+    return askForUpgrade(
+      { name, base: new URL(url.origin), timeoutMs: headTimeoutMs, maxHeadBytes: MAX_HEAD_BYTES, tls, lookup: this.#host.lookup },
+      { path: target, method: request.method, fields: named },
+      signal,
+    )
   }
 
   async close(): Promise<void> {

@@ -143,6 +143,10 @@ export function httpOrigin(options: HttpOriginOptions): Origin {
         signal.removeEventListener('abort', leave)
       }
     },
+    ...(bucket === undefined && {
+      upgrade: (request: OriginRequest, signal: AbortSignal) =>
+        next(request.key ?? request.target, new Set()).upgrade(request, signal),
+    }),
     isHealthy: () => addresses.some((each) => each.isHealthy),
     stats: () => ({ addresses: addresses.map((each) => each.stats()) }),
     async close() {

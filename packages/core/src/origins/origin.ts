@@ -1,4 +1,5 @@
 // What an origin is: something that answers requests, over HTTP or in this process.
+import type { Duplex } from 'node:stream'
 import { type Fields, fieldValue, isFieldName, isFieldValue } from '../http/fields.ts'
 
 export interface OriginRequest {
@@ -37,6 +38,11 @@ export interface OriginStats {
   readonly fellBack?: number
 }
 
+/** `tunnel` is the connection itself, when it has changed its protocol (101); what came after the head is still to be read from it. */
+export interface OriginUpgrade extends OriginResponse {
+  readonly tunnel?: Duplex | undefined
+}
+
 export interface Origin {
   readonly name: string
 
@@ -51,6 +57,12 @@ export interface Origin {
 
   stats?(): OriginStats
 
+  /**
+   * Asks for another protocol, which the fields name. What is no 101 is a response like any other. Without this method, such requests
+   * are asked as if they had not named a protocol.
+   */
+  upgrade?(request: OriginRequest, signal: AbortSignal): Promise<OriginUpgrade>
+
   close?(): Promise<void>
 }
 
@@ -59,6 +71,9 @@ export function responseFault({ status, fields }: Pick<OriginResponse, 'status' 
   if (!Number.isInteger(status) || status < 200 || status > 999) return `answered with status ${status}`
   const length = fieldValue(fields, 'content-length')
   if (length !== undefined && !/^\d+$/.test(length)) return `sent ${JSON.stringify(length)} as a length`
+  // Fly Proxy obeys it, wherever it comes from, and would have another application answer for this one.
+  const type = fieldValue(fields, 'content-type')
+  if (type !== undefined && /application\/vnd\.fly\.replay/i.test(type)) return 'sent an instruction to Fly Proxy'
   return fieldFault(fields)
 }
 

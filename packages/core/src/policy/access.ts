@@ -12,5 +12,5 @@ export interface Access {
 }
 
 export interface Addresses {
-  has(address: string): boolean
+  contains(address: string | undefined): boolean
 }

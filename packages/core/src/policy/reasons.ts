@@ -17,6 +17,7 @@ export const REASONS = {
   method: 'only GET and HEAD are answered from the store',
   cookie: 'the request carries a cookie that this route takes past the cache',
   'request-body': 'the request has a body, which is not part of the key',
+  upgrade: 'the request asks for another protocol, which is passed through',
   'route-bypasses': 'the route does not cache',
   'only-if-cached': 'the client wants no answer from the origin, and none is stored',
   // May I keep what I was given?

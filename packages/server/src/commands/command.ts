@@ -6,6 +6,7 @@ export interface Values {
   readonly config?: string
   readonly host?: string
   readonly port?: string
+  readonly 'no-watch'?: boolean
   readonly admin?: string
   readonly token?: string
   readonly method?: string

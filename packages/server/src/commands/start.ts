@@ -2,40 +2,58 @@
 import { dirname } from 'node:path'
 import { type Check, mistakeLine } from '@simple-cdn/core/config'
 import { host as hostCheck, port as portCheck, type ServerConfig, token as tokenCheck } from '../config.ts'
+import { configSource } from '../config-source.ts'
 import { Failure } from '../failure.ts'
-import { findConfig, loadConfig } from '../load-config.ts'
+import { findConfig } from '../load-config.ts'
 import { stderrLog } from '../log.ts'
-import { stopOnSignal } from '../signals.ts'
+import { type Reloader, reloader } from '../reload.ts'
+import { reloadOnSignal, stopOnSignal } from '../signals.ts'
 import { type RunningServer, startServer } from '../start-server.ts'
 import { checked } from './check.ts'
 import { CONFIG_OPTION, type Command, type Values } from './command.ts'
 
 export const start: Command = {
-  usage: 'simple-cdn start [--config PATH] [--host HOST] [--port PORT]',
+  usage: 'simple-cdn start [--config PATH] [--host HOST] [--port PORT] [--no-watch]',
   summary: 'Serves what cdn.config.ts says.',
   help: `Loads cdn.config.ts (or .mts, .js, .mjs, .json) from the current folder and serves it until SIGTERM or SIGINT; then it
-finishes what is under way and stops. A second signal stops it at once.
+finishes what is under way and stops. A second signal stops it at once. On SIGHUP, and when the file or one that it imports
+changes, it is loaded anew, without dropping a connection, a request, or anything stored; with mistakes, it stays as it was.
 
   -c, --config PATH   another configuration file
       --host HOST     name or address to listen on, in place of server.host
   -p, --port PORT     port to listen on, in place of $PORT and server.port
+      --no-watch      loads the configuration anew on SIGHUP only
 
 Requests are logged to standard output, the server itself to standard error.
 CDN_ADMIN_TOKEN sets the token of the admin listener, in place of server.admin.token.
 `,
-  options: { ...CONFIG_OPTION, host: { type: 'string' }, port: { type: 'string', short: 'p' } },
+  options: { ...CONFIG_OPTION, host: { type: 'string' }, port: { type: 'string', short: 'p' }, 'no-watch': { type: 'boolean' } },
   operands: [],
   async run(values) {
     const path = findConfig(values.config, process.cwd())
-    const config = checked(path, await loadConfig(path))
+    const source = configSource(path)
+    const config = checked(path, await source.load())
     const log = stderrLog()
+    const begun = Promise.withResolvers<Reloader>()
+    reloadOnSignal(begun.promise)
     let server: RunningServer
     try {
       server = await startServer({ config, folder: dirname(path), log, ...overrides(values, config.server ?? {}) })
     } catch (error) {
       throw explained(error, config.server?.admin)
     }
-    return stopOnSignal(server, log)
+    const isWatching = values['no-watch'] !== true && config.server?.watch !== false
+    const reloading = reloader({ path, source, check: (loaded) => checked(path, loaded), server, log, isWatching })
+    begun.resolve(reloading)
+    return stopOnSignal(
+      {
+        async close(options) {
+          reloading.stop()
+          await server.close(options)
+        },
+      },
+      log,
+    )
   },
 }
 
