@@ -17,6 +17,7 @@ import {
 } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
+import { thisPlace } from '../log/place.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
@@ -155,6 +156,7 @@ export class Engine implements Handler {
     this.#host = {
       name: options.name,
       instance: randomUUID().slice(0, 8),
+      place: thisPlace,
       clock: options.clock,
       ended: (exchange) => this.#ended(exchange),
     }
@@ -187,7 +189,10 @@ export class Engine implements Handler {
     exchange.target = target
     if (!AUTHORITY.test(exchange.authority)) throw new CdnError('CDN_BAD_REQUEST', 'Host is not a host')
     const passed = fieldValue(request.fields, 'cdn-loop')
-    if (passed !== undefined && isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+    if (passed !== undefined) {
+      exchange.tier = 'inner'
+      if (isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+    }
 
     const found = this.#route(request.scheme, exchange.authority, target)
     if (found === undefined) throw new CdnError('CDN_NO_ROUTE')

@@ -1,0 +1,12 @@
+// @simple-cdn/core/log: formats, choices and sinks for log entries.
+export { type AgentClass, agentClass } from './formats/agents.ts'
+export { changelogCsv, changelogFeeds } from './formats/changelog.ts'
+export { COLUMNS, type ColumnName } from './formats/columns.ts'
+export { combined } from './formats/combined.ts'
+export { type CsvColumn, type CsvOptions, csv } from './formats/csv.ts'
+export { type FlatOptions, flat, flatObject } from './formats/flat.ts'
+export type { LogFormat } from './formats/format.ts'
+export { type Geo, type GeoSource, located } from './geo.ts'
+export { jsonLine } from './json-line.ts'
+export { type Choice, chooser, only } from './only.ts'
+export { type Place, thisPlace } from './place.ts'
