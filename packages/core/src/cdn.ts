@@ -28,11 +28,13 @@ export interface Cdn extends Handler {
 export interface CdnOptions {
   /** Where time comes from. Tests pass a fake one. */
   clock?: Clock
+  /** Takes what log sinks have to say to an operator: in words, on one line. Default: nobody. */
+  onMessage?: (message: string) => void
 }
 
 /** @throws CdnError CDN_CONFIG_INVALID, naming every mistake of the configuration at once. */
 export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig<Origins>, options: CdnOptions = {}): Cdn {
   const clock = options.clock ?? systemClock
   const resolved = resolveConfig(config)
-  return new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
+  return new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock, onMessage: options.onMessage ?? (() => {}) })
 }

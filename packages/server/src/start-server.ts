@@ -55,11 +55,14 @@ export async function startServer({
   let handle: RequestListener = (request, response) => void begun.promise.then((begin) => begin(request, response))
   const listener = await listen((request, response) => handle(request, response), { ...server.listen, onError })
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
-  const cdn = createCdn({
-    ...cache,
-    ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
-    ...(below === undefined ? {} : { disk: below }),
-  })
+  const cdn = createCdn(
+    {
+      ...cache,
+      ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
+      ...(below === undefined ? {} : { disk: below }),
+    },
+    { onMessage: (message) => log.warn({}, message) },
+  )
   handle = toNodeHandler(cdn)
   begun.resolve(handle)
   let draining = false

@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly sliceBytes: number
   readonly inFlight: InFlight
   readonly clock: Clock
+  /** Takes what sinks have to say to an operator. */
+  readonly onMessage: (message: string) => void
 }
 
 export interface Explanation {
@@ -69,7 +71,13 @@ export interface EngineStats {
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
   readonly store: StoreStats & { readonly name: string; readonly failures: number }
-  readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
+  readonly log: readonly {
+    readonly name: string
+    readonly failed: number
+    readonly dropped: number
+    /** What the sink says of itself. */
+    readonly figures?: Readonly<Record<string, number | string>> | undefined
+  }[]
 }
 
 type OriginRoute = Extract<Route<Origin>, { kind: 'origin' }>
@@ -160,6 +168,7 @@ export class Engine implements Handler {
       clock: options.clock,
       ended: (exchange) => this.#ended(exchange),
     }
+    for (const sink of options.log) sink.open?.({ clock: options.clock, place: thisPlace, onMessage: options.onMessage })
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
   }
 
@@ -876,6 +885,7 @@ export class Engine implements Handler {
         name: sink.name,
         failed: this.#sinkFailures[at] ?? 0,
         dropped: sink.dropped ?? 0,
+        ...(sink.stats === undefined ? {} : { figures: sink.stats() }),
       })),
     }
   }

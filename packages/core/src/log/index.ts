@@ -1,4 +1,16 @@
 // @simple-cdn/core/log: formats, choices and sinks for log entries.
+
+export {
+  type BatchSink,
+  type Boot,
+  COMPRESSIONS,
+  type Compression,
+  compressed,
+  DeliveryError,
+  type LedgerDay,
+  type LogBatch,
+  type Numbers,
+} from './batch.ts'
 export { type AgentClass, agentClass } from './formats/agents.ts'
 export { changelogCsv, changelogFeeds } from './formats/changelog.ts'
 export { COLUMNS, type ColumnName } from './formats/columns.ts'
@@ -10,3 +22,6 @@ export { type Geo, type GeoSource, located } from './geo.ts'
 export { jsonLine } from './json-line.ts'
 export { type Choice, chooser, only } from './only.ts'
 export { type Place, thisPlace } from './place.ts'
+export type { LogSink, SinkHost, Verified } from './sink.ts'
+export { parseSegment, type Segment, type SpoolFile } from './spool-file.ts'
+export { type SpoolOptions, spooled } from './spooled.ts'
