@@ -372,7 +372,8 @@ class Spool {
       this.#queue.shift()
       this.#diskBytes -= sent.bytes
       await this.#endOthers()
-      await this.#publish()
+      // Once for many, while there is much to catch up with.
+      if (this.#queue.length % 8 === 0) await this.#publish()
     }
   }
 
