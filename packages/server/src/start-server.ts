@@ -1,6 +1,6 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
 import type { RequestListener } from 'node:http'
-import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
+import { type CdnStats, createCdn, stdoutSink, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
 import { toNodeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
@@ -8,6 +8,7 @@ import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, typ
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
 import { type ListenerStats, listen } from './listen.ts'
+import { liveLog } from './live-log.ts'
 import { type Log, stderrLog } from './log.ts'
 import { watchTrouble } from './trouble.ts'
 
@@ -55,9 +56,11 @@ export async function startServer({
   let handle: RequestListener = (request, response) => void begun.promise.then((begin) => begin(request, response))
   const listener = await listen((request, response) => handle(request, response), { ...server.listen, onError })
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
+  const live = liveLog()
   const cdn = createCdn(
     {
       ...cache,
+      log: [...(cache.log ?? [stdoutSink()]), ...(server.admin === undefined ? [] : [live.sink])],
       ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
       ...(below === undefined ? {} : { disk: below }),
     },
@@ -68,6 +71,7 @@ export async function startServer({
   let draining = false
   const subject = {
     cdn,
+    live,
     ready: () => !draining,
     stats: () => ({ ...cdn.stats(), listener: listener.stats(), process: process.memoryUsage() }),
   }

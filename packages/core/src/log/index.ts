@@ -11,6 +11,8 @@ export {
   type LogBatch,
   type Numbers,
 } from './batch.ts'
+export { type DownloadLine, type DownloadOptions, type Downloads, downloadCounter, readDownloadLine } from './downloads.ts'
+export { type FileSinkOptions, fileSink } from './file.ts'
 export { type AgentClass, agentClass } from './formats/agents.ts'
 export { changelogCsv, changelogFeeds } from './formats/changelog.ts'
 export { COLUMNS, type ColumnName } from './formats/columns.ts'
@@ -22,6 +24,8 @@ export { type Geo, type GeoSource, located } from './geo.ts'
 export { jsonLine } from './json-line.ts'
 export { type Choice, chooser, only } from './only.ts'
 export { type Place, thisPlace } from './place.ts'
-export type { LogSink, SinkHost, Verified } from './sink.ts'
+export { type QueueOptions, type QueueTarget, queued } from './queued.ts'
+export type { LogSink, Replayed, SinkHost, Verified } from './sink.ts'
 export { parseSegment, type Segment, type SpoolFile } from './spool-file.ts'
 export { type SpoolOptions, spooled } from './spooled.ts'
+export { type SyslogSinkOptions, syslogSink } from './syslog.ts'

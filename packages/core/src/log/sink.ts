@@ -39,6 +39,16 @@ export interface LogSink {
 
   /** The lines that have landed on a day (UTC), object by object. */
   read?(date: string): AsyncIterable<string>
+
+  /** Sends again what lies in the folder of a queue that no process has. */
+  replay?(folder: string): Promise<Replayed>
+}
+
+export interface Replayed {
+  readonly files: number
+  readonly entries: number
+  /** Files that could not be delivered, each with why; they stay. */
+  readonly failed: readonly { readonly file: string; readonly reason: string }[]
 }
 
 /** What is known about the entries of one process on one day. */
@@ -75,9 +85,8 @@ export function wrapped(sink: LogSink, write: (entry: LogEntry) => void): LogSin
       return sink.dropped ?? 0
     },
     stats: () => sink.stats?.() ?? {},
-    ...(sink.verify === undefined
-      ? {}
-      : { verify: (date, options) => (sink.verify as NonNullable<LogSink['verify']>)(date, options) }),
-    ...(sink.read === undefined ? {} : { read: (date) => (sink.read as NonNullable<LogSink['read']>)(date) }),
+    ...(sink.verify && { verify: sink.verify.bind(sink) }),
+    ...(sink.read && { read: sink.read.bind(sink) }),
+    ...(sink.replay && { replay: sink.replay.bind(sink) }),
   }
 }

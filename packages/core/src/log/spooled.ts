@@ -7,6 +7,7 @@ import { type BatchSink, type Boot, DeliveryError } from './batch.ts'
 import type { LogEntry } from './entry.ts'
 import { lockFolder } from './folder-lock.ts'
 import { thisPlace } from './place.ts'
+import { replay } from './replay.ts'
 import type { LogSink, SinkHost } from './sink.ts'
 import {
   droppedFrame,
@@ -95,8 +96,9 @@ export function spooled(sink: BatchSink, options: SpoolOptions): LogSink & { rea
       return spool.dropped
     },
     stats: () => spool.stats(),
-    ...(sink.verify === undefined ? {} : { verify: sink.verify }),
-    ...(sink.read === undefined ? {} : { read: sink.read }),
+    replay: (folder) => replay(sink, folder),
+    ...(sink.verify && { verify: sink.verify }),
+    ...(sink.read && { read: sink.read }),
   }
 }
 
