@@ -4,7 +4,12 @@ import { spec } from 'node:test/reporters'
 
 const named = process.argv.slice(2)
 const skipped = []
-const all = ['packages/*/test/**/*.test.ts', 'packages/stores/*/test/**/*.test.ts', 'examples/**/*.test.ts', 'test/**/*.test.ts']
+const all = [
+  'packages/*/test/**/*.test.ts',
+  'packages/{stores,sinks}/*/test/**/*.test.ts',
+  'examples/**/*.test.ts',
+  'test/**/*.test.ts',
+]
 
 // A test has two minutes; a file that stays alive after its tests, for want of closing something, is ended and fails after ten.
 run({

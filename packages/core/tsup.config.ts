@@ -5,6 +5,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'resolve-config': 'src/resolve-config.ts',
+    'log/index': 'src/log/index.ts',
     'adapters/node': 'src/adapters/node.ts',
     'adapters/fetch': 'src/adapters/fetch.ts',
   },

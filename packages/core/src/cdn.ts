@@ -38,13 +38,20 @@ export interface Cdn extends Handler {
 export interface CdnOptions {
   /** Where time comes from. Tests pass a fake one. */
   clock?: Clock
+  /** Takes what log sinks have to say to an operator: in words, on one line. Default: nobody. */
+  onMessage?: (message: string) => void
 }
 
 /** @throws CdnError CDN_CONFIG_INVALID, naming every mistake of the configuration at once. */
 export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig<Origins>, options: CdnOptions = {}): Cdn {
   const clock = options.clock ?? systemClock
   const resolved = resolveConfig(config, clock)
-  const engine = new Engine({ ...resolved, log: resolved.log ?? [stdoutSink()], clock })
+  const engine = new Engine({
+    ...resolved,
+    log: resolved.log ?? [stdoutSink()],
+    clock,
+    onMessage: options.onMessage ?? (() => {}),
+  })
   let current: { readonly config: AnyConfig; readonly settings: Settings } = { config, settings: resolved }
   return Object.assign(engine, {
     reconfigure<const Next extends OriginsConfig>(next: CdnConfig<Next>): void {

@@ -3,6 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Cdn } from '@simple-cdn/core'
+import type { LiveLog } from './live-log.ts'
 
 export interface AdminOptions {
   readonly host: string
@@ -24,6 +25,8 @@ export interface Subject {
   /** Whether it takes new requests: not while it drains. */
   ready(): boolean
   stats(): object
+  /** Follows the log. */
+  readonly live: LiveLog
 }
 
 interface Answer {
@@ -37,6 +40,8 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     // No token, no answer: not even whether there is such a path.
     if (!isAuthorized(request, token)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
+    const url = URL.parse(request.url ?? '', 'http://admin')
+    if (request.method === 'GET' && url?.pathname === '/tail') return void tail(url.searchParams, subject.live, response)
     void answer(request, subject)
       .catch((error: Error) => ({ status: 500, body: { error: error.message } }))
       .then(({ status, body }) => send(response, status, body))
@@ -71,7 +76,21 @@ async function answer(request: IncomingMessage, { cdn, ready, stats }: Subject):
     case '/explain':
       return explain(url.searchParams, cdn)
     default:
-      return { status: 404, body: { error: 'there are /health, /ready, /stats and /explain' } }
+      return { status: 404, body: { error: 'there are /health, /ready, /stats, /tail and /explain' } }
+  }
+}
+
+function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): void {
+  const [paths, status, methods] = [query.getAll('path'), query.getAll('status'), query.getAll('method')]
+  const choice = {
+    ...(paths.length > 0 && { paths }),
+    ...(methods.length > 0 && { methods }),
+    ...(status.length > 0 && { status: status.map((each) => (/^\d+$/.test(each) ? Number(each) : (each as '5xx'))) }),
+  }
+  try {
+    if (!live.watch(choice, response)) send(response, 503, { error: 'too many are watching already' })
+  } catch (error) {
+    send(response, 400, { error: (error as Error).message })
   }
 }
 

@@ -1,14 +1,16 @@
-// The command line: simple-cdn start, check, explain.
+// The command line: simple-cdn start, check, explain, logs, downloads.
 import { readFileSync } from 'node:fs'
 import { suggestion } from '@simple-cdn/core/config'
 import { readArguments } from './arguments.ts'
 import { check } from './commands/check.ts'
 import type { Command } from './commands/command.ts'
+import { downloads } from './commands/downloads.ts'
 import { explain } from './commands/explain.ts'
+import { logs } from './commands/logs.ts'
 import { start } from './commands/start.ts'
 import { Failure } from './failure.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { start, check, explain }
+const COMMANDS: Readonly<Record<string, Command>> = { start, check, explain, logs, downloads }
 const HELP = { type: 'boolean', short: 'h' } as const
 
 const USAGE = `Usage:

@@ -1,5 +1,5 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
-import { type CdnStats, createCdn, systemClock } from '@simple-cdn/core'
+import { type CdnStats, createCdn, stdoutSink, systemClock } from '@simple-cdn/core'
 import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
 import { toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
@@ -7,6 +7,7 @@ import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, typ
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
 import { type Handlers, type ListenerStats, listen } from './listen.ts'
+import { liveLog } from './live-log.ts'
 import { type Log, stderrLog } from './log.ts'
 import { watchTrouble } from './trouble.ts'
 
@@ -70,11 +71,16 @@ export async function startServer({
     { ...server.listen, onError },
   )
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
-  const cdn = createCdn({
-    ...cache,
-    ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
-    ...(below === undefined ? {} : { disk: below }),
-  })
+  const live = liveLog()
+  const cdn = createCdn(
+    {
+      ...cache,
+      log: [...(cache.log ?? [stdoutSink()]), ...(server.admin === undefined ? [] : [live.sink])],
+      ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
+      ...(below === undefined ? {} : { disk: below }),
+    },
+    { onMessage: (message) => log.warn({}, message) },
+  )
   handlers = {
     request: toNodeHandler(cdn),
     upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),
@@ -83,6 +89,7 @@ export async function startServer({
   let draining = false
   const subject = {
     cdn,
+    live,
     ready: () => !draining,
     stats: () => ({ ...cdn.stats(), listener: listener.stats(), process: process.memoryUsage() }),
   }

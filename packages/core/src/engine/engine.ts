@@ -17,6 +17,7 @@ import {
 } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
+import { thisPlace } from '../log/place.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, type OriginStats, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
@@ -46,6 +47,8 @@ export interface EngineOptions extends Settings {
   readonly log: readonly LogSink[]
   readonly inFlight: InFlight
   readonly clock: Clock
+  /** Takes what sinks have to say to an operator. */
+  readonly onMessage: (message: string) => void
 }
 
 export interface Explanation {
@@ -71,7 +74,13 @@ export interface EngineStats {
   /** How each origin is doing, by its addresses; one that has none of its own has an empty list. */
   readonly origins: readonly ({ readonly name: string } & OriginStats)[]
   readonly store: StoreStats & { readonly name: string; readonly failures: number }
-  readonly log: readonly { readonly name: string; readonly failed: number; readonly dropped: number }[]
+  readonly log: readonly {
+    readonly name: string
+    readonly failed: number
+    readonly dropped: number
+    /** What the sink says of itself. */
+    readonly figures?: Readonly<Record<string, number | string>> | undefined
+  }[]
 }
 
 type OriginRoute = Extract<Route<Origin>, { kind: 'origin' }>
@@ -161,6 +170,7 @@ export class Engine implements Handler {
     this.#clock = options.clock
     this.#sinkFailures = options.log.map(() => 0)
     this.#host = this.#generation(options, randomUUID().slice(0, 8))
+    for (const sink of options.log) sink.open?.({ clock: options.clock, place: thisPlace, onMessage: options.onMessage })
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
   }
 
@@ -230,7 +240,10 @@ export class Engine implements Handler {
     exchange.target = target
     if (!AUTHORITY.test(exchange.authority)) throw new CdnError('CDN_BAD_REQUEST', 'Host is not a host')
     const passed = fieldValue(request.fields, 'cdn-loop')
-    if (passed !== undefined && isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+    if (passed !== undefined) {
+      exchange.tier = 'inner'
+      if (isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+    }
 
     const facts = { method: request.method, target, fields: request.fields }
     const found = this.#host.router.find(request.scheme, exchange.authority, target, facts)
@@ -1007,6 +1020,7 @@ export class Engine implements Handler {
         name: sink.name,
         failed: this.#sinkFailures[at] ?? 0,
         dropped: sink.dropped ?? 0,
+        ...(sink.stats === undefined ? {} : { figures: sink.stats() }),
       })),
     }
   }

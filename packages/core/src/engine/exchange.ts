@@ -8,6 +8,7 @@ import type { CacheKey, StoredHead } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { cacheStatus } from '../log/cache-status.ts'
 import type { CacheOutcome, LogEntry } from '../log/entry.ts'
+import type { Place } from '../log/place.ts'
 import { CORS_FIELDS, corsFields, isPreflight } from '../policy/cors.ts'
 import type { Decision, Forward } from '../policy/decide.ts'
 import { type TemplateFacts, withRules } from '../policy/field-rules.ts'
@@ -22,6 +23,7 @@ type Rules = Pick<Route, 'cors' | 'requestRules' | 'responseRules' | 'errorPages
 export interface ExchangeHost {
   readonly name: string
   readonly instance: string
+  readonly place: Place
   readonly clock: Clock
   /** Called once for each exchange. */
   ended(exchange: Exchange): void
@@ -36,6 +38,7 @@ export class Exchange implements CdnResponse {
   /** Normalised. */
   authority: string
   route = ''
+  tier: LogEntry['tier'] = 'edge'
   key: CacheKey | undefined
   /** Of the route, once there is one. */
   rules: Rules | undefined
@@ -189,15 +192,20 @@ export class Exchange implements CdnResponse {
       at,
       instance: this.host.instance,
       sequence,
+      machine: this.host.place.machine,
+      region: this.host.place.region,
+      tier: this.tier,
       method: request.method,
       url: this.url,
       httpVersion: request.httpVersion,
       clientAddress: request.clientAddress,
       userAgent: fieldValue(request.fields, 'user-agent'),
       referer: fieldValue(request.fields, 'referer'),
+      range: fieldValue(request.fields, 'range'),
       route: this.route,
       status: this.status,
       bytes: this.bytes,
+      contentType: fieldValue(this.fields, 'content-type'),
       complete: this.complete,
       cache: {
         key: this.key ?? '',

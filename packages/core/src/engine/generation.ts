@@ -1,5 +1,6 @@
 // What one configuration says, from when it takes over until the last request that began under it is over.
 import type { Clock } from '../http/time.ts'
+import { type Place, thisPlace } from '../log/place.ts'
 import type { Origin } from '../origins/origin.ts'
 import type { Route } from '../policy/route.ts'
 import { Router } from '../policy/router.ts'
@@ -31,6 +32,7 @@ export interface GenerationOptions {
 export class Generation implements ExchangeHost {
   readonly name: string
   readonly instance: string
+  readonly place: Place = thisPlace
   readonly clock: Clock
   readonly settings: Settings
   readonly router: Router<Origin>

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Millis } from '../http/time.ts'
 import type { Forward } from '../policy/decide.ts'
 import type { Reason } from '../policy/reasons.ts'
+import type { Geo } from './geo.ts'
 
 export interface LogEntry {
   /** When the request arrived. */
@@ -10,6 +11,10 @@ export interface LogEntry {
   /** Which process wrote this, and the how-manieth of its entries it is: a gap shows that one was lost. */
   readonly instance: string
   readonly sequence: number
+  readonly machine: string
+  readonly region: string
+  /** "inner" when another cache had the request before: what is counted for clients is counted at the edge. */
+  readonly tier: 'edge' | 'inner'
   readonly method: string
   /** As the client asked for it, absolute. */
   readonly url: string
@@ -17,10 +22,14 @@ export interface LogEntry {
   readonly clientAddress: string | undefined
   readonly userAgent: string | undefined
   readonly referer: string | undefined
+  /** The request's Range, as it came. */
+  readonly range: string | undefined
   readonly route: string
   readonly status: number
   /** Body bytes handed to the client's connection. */
   readonly bytes: number
+  /** The response's Content-Type. */
+  readonly contentType: string | undefined
   /** Whether the whole response went out. */
   readonly complete: boolean
   readonly cache: CacheOutcome
@@ -28,6 +37,10 @@ export interface LogEntry {
   readonly error?: { readonly code: ErrorCode; readonly message: string } | undefined
   /** Milliseconds from arrival to each of these moments, as far as the request got there. */
   readonly timing: { readonly originAnswered?: number | undefined; readonly lastByte: number }
+  /** Where the client is, as far as `located()` knows. */
+  readonly geo?: Geo | undefined
+  /** This entry stands for so many, of which the others were left out by sampling. */
+  readonly sampleRate?: number | undefined
 }
 
 /** What the cache did and why: the same value that Cache-Status and `explain` show. */

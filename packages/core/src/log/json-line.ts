@@ -5,11 +5,15 @@ import type { LogEntry } from './entry.ts'
 export function jsonLine(entry: LogEntry): string {
   const { cache, error, timing } = entry
   let line = `{"at":${entry.at},"instance":${quoted(entry.instance)},"sequence":${entry.sequence}`
+  line += `,"machine":${quoted(entry.machine)},"region":${quoted(entry.region)},"tier":"${entry.tier}"`
   line += `,"method":${quoted(entry.method)},"url":${quoted(entry.url)},"httpVersion":${quoted(entry.httpVersion)}`
   if (entry.clientAddress !== undefined) line += `,"clientAddress":${quoted(entry.clientAddress)}`
   if (entry.userAgent !== undefined) line += `,"userAgent":${quoted(entry.userAgent)}`
   if (entry.referer !== undefined) line += `,"referer":${quoted(entry.referer)}`
-  line += `,"route":${quoted(entry.route)},"status":${entry.status},"bytes":${entry.bytes},"complete":${entry.complete}`
+  if (entry.range !== undefined) line += `,"range":${quoted(entry.range)}`
+  line += `,"route":${quoted(entry.route)},"status":${entry.status},"bytes":${entry.bytes}`
+  if (entry.contentType !== undefined) line += `,"contentType":${quoted(entry.contentType)}`
+  line += `,"complete":${entry.complete}`
   line += `,"cache":{"key":${quoted(cache.key)},"action":"${cache.action}","reason":"${cache.reason}","hit":${cache.hit}`
   if (cache.fwd !== undefined) line += `,"fwd":"${cache.fwd}"`
   if (cache.fwdStatus !== undefined) line += `,"fwdStatus":${cache.fwdStatus}`
@@ -21,7 +25,10 @@ export function jsonLine(entry: LogEntry): string {
   if (error !== undefined) line += `,"error":{"code":"${error.code}","message":${quoted(error.message)}}`
   line += ',"timing":{'
   if (timing.originAnswered !== undefined) line += `"originAnswered":${timing.originAnswered},`
-  return `${line}"lastByte":${timing.lastByte}}}\n`
+  line += `"lastByte":${timing.lastByte}}`
+  if (entry.geo !== undefined) line += `,"geo":${JSON.stringify(entry.geo)}`
+  if (entry.sampleRate !== undefined) line += `,"sampleRate":${entry.sampleRate}`
+  return `${line}}\n`
 }
 
 /** What JSON writes in another way than as it is. */

@@ -11,6 +11,15 @@ export interface Values {
   readonly token?: string
   readonly method?: string
   readonly header?: readonly string[]
+  readonly date?: string
+  readonly read?: boolean
+  readonly sink?: string
+  readonly folder?: string
+  readonly path?: readonly string[]
+  readonly status?: readonly string[]
+  readonly sizes?: string
+  readonly minute?: string
+  readonly json?: boolean
 }
 
 export interface Command {

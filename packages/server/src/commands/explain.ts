@@ -44,7 +44,7 @@ Every reason is in docs/explain.md.
 }
 
 /** Named on the command line, in the environment, or left in the folder by the server that runs there. */
-async function access({
+export async function access({
   config,
   admin = process.env.CDN_ADMIN_URL,
   token = process.env.CDN_ADMIN_TOKEN,

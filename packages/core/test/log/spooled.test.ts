@@ -1,0 +1,305 @@
+// The queue on disk before a sink that uploads: what it keeps, what it gives up, and what it says about it.
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import {
+  type BatchSink,
+  DeliveryError,
+  jsonLine,
+  type LedgerDay,
+  type LogBatch,
+  type SpoolOptions,
+  spooled,
+} from '@simple-cdn/core/log'
+import { type FakeClock, fakeClock, logEntry, testSink } from '@simple-cdn/testing'
+import { openSpoolFile, type SpoolFile } from '../../src/log/spool-file.ts'
+
+function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'simple-cdn-spool-'))
+}
+
+/** A batch sink in memory, which fails when it is told to. */
+function memorySink(format = jsonLine) {
+  const batches: LogBatch[] = []
+  const days = new Map<string, LedgerDay>()
+  const state = { error: undefined as Error | undefined, attempts: 0, losesReplies: false }
+  const sink: BatchSink = {
+    name: 'memory',
+    format,
+    async deliver(batch) {
+      state.attempts++
+      if (state.error !== undefined) throw state.error
+      if (!batches.some(({ boot, first }) => boot === batch.boot && first === batch.first)) batches.push(batch)
+      if (state.losesReplies) throw new Error('the reply was lost')
+      return `${batch.boot}-${batch.first}`
+    },
+    async publish(day) {
+      if (state.error !== undefined) throw state.error
+      days.set(`${day.date} ${day.boot}`, day)
+    },
+  }
+  const sequences = (): number[] =>
+    batches.flatMap(({ text }) => [...text.toString().matchAll(/"sequence":(\d+)/g)].map(([, number]) => Number(number)))
+  return { sink, batches, days, state, sequences }
+}
+
+interface Spooled {
+  readonly clock: FakeClock
+  readonly messages: string[]
+  readonly log: ReturnType<typeof spooled>
+  write(from: number, to: number): void
+  /** Lets work on disk come to its end, which no clock waits for. */
+  until(condition: () => boolean): Promise<void>
+}
+
+function begin(t: TestContext, sink: BatchSink, options: Partial<SpoolOptions> & { folder: string }, start?: number): Spooled {
+  const clock = fakeClock(start)
+  const messages: string[] = []
+  const log = spooled(sink, { maxFlushMs: 5_000, ...options })
+  log.open?.({ clock, place: { machine: 'm1', region: 'fra' }, onMessage: (message) => messages.push(message) })
+  t.after(async () => {
+    const closed = log.close()
+    let isClosed = false
+    void closed.then(() => {
+      isClosed = true
+    })
+    while (!isClosed) await clock.advance(1_000)
+  })
+  return {
+    clock,
+    messages,
+    log,
+    write(from, to) {
+      for (let sequence = from; sequence < to; sequence++) log.write(logEntry({ sequence }))
+    },
+    async until(condition) {
+      for (let turn = 0; !condition(); turn++) {
+        assert.ok(turn < 5_000, 'it does not come to that')
+        await clock.advance(10)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    },
+  }
+}
+
+const files = (folder: string, ending: string): string[] =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith(ending))
+    .sort()
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => from + at)
+const newFolder = (t: TestContext): string => {
+  const folder = temporaryFolder()
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+testSink({
+  name: 'spooled',
+  create() {
+    const folder = temporaryFolder()
+    const { sink, state, sequences } = memorySink()
+    return {
+      sink: spooled(sink, { folder, maxBytes: 100_000, maxMemoryBytes: 100_000, retryMs: [5, 20], maxFlushMs: 900 }),
+      arrived: sequences,
+      down(isDown) {
+        state.error = isDown ? new Error('down') : undefined
+      },
+      end: () => rmSync(folder, { recursive: true, force: true }),
+    }
+  },
+})
+
+describe('a queue on disk', () => {
+  it('delivers by size and by age, with numbers, checksum and day, and leaves nothing behind', async (t) => {
+    const folder = newFolder(t)
+    const { sink, batches, sequences } = memorySink()
+    const { write, until, clock } = begin(t, sink, { folder, rotateBytes: 200_000, rotateMs: 60_000 })
+    write(0, 1000)
+    await until(() => batches.length > 0)
+    write(1000, 1010)
+    await until(() => files(folder, '.segment').length > 0)
+    await clock.advance(60_000)
+    await until(() => sequences().length === 1010 && files(folder, '.segment').length === 0)
+    assert.deepEqual(sequences(), range(0, 1010))
+    for (const [at, batch] of batches.entries()) {
+      assert.equal(batch.first, at === 0 ? 0 : (batches[at - 1] as LogBatch).last + 1)
+      assert.deepEqual(
+        [batch.entries, batch.machine, batch.region, batch.date],
+        [batch.last - batch.first + 1, 'm1', 'fra', '2014-06-06'],
+      )
+      assert.match(batch.sha256, /^[0-9a-f]{64}$/)
+    }
+  })
+
+  it('keeps days apart', async (t) => {
+    const folder = newFolder(t)
+    const { sink, batches } = memorySink()
+    const { write, until, clock } = begin(t, sink, { folder }, Date.UTC(2014, 5, 6, 23, 59, 59))
+    write(0, 10)
+    await until(() => files(folder, '.segment').length > 0)
+    await clock.advance(2_000)
+    write(10, 20)
+    await until(() => batches.length === 1)
+    await clock.advance(60_000)
+    await until(() => batches.length === 2)
+    assert.deepEqual(
+      batches.map(({ date, first, last }) => [date, first, last]),
+      [
+        ['2014-06-06', 0, 9],
+        ['2014-06-07', 10, 19],
+      ],
+    )
+  })
+
+  it('asks a sink that fails again and again, less and less often, and loses nothing', async (t) => {
+    const folder = newFolder(t)
+    const { sink, state, sequences } = memorySink()
+    const { write, until, clock, messages } = begin(t, sink, { folder, rotateMs: 1_000 })
+    state.error = new Error('down')
+    write(0, 10)
+    await clock.advance(2_000)
+    await until(() => state.attempts > 0)
+    for (let minute = 0; minute < 600; minute++) {
+      if (minute % 20 === 0) write(10 + minute / 2, 20 + minute / 2)
+      await clock.advance(60_000)
+    }
+    assert.ok(state.attempts > 50 && state.attempts < 1300, `${state.attempts} attempts in ten hours`)
+    assert.equal(messages.filter((message) => message.includes('did not take')).length, 1, 'it says so once')
+    state.error = undefined
+    await until(() => sequences().length === 310)
+    assert.deepEqual(sequences(), range(0, 310))
+  })
+
+  it('delivers once what it has to deliver twice, the reply having been lost', async (t) => {
+    const { sink, state, sequences, batches } = memorySink()
+    const { write, until } = begin(t, sink, { folder: newFolder(t), rotateMs: 100 })
+    state.losesReplies = true
+    write(0, 10)
+    await until(() => state.attempts >= 3)
+    state.losesReplies = false
+    await until(() => state.attempts >= 4)
+    assert.deepEqual([sequences(), batches.length], [range(0, 10), 1])
+  })
+
+  it('sets aside what is refused for good, and goes on', async (t) => {
+    const folder = newFolder(t)
+    const { sink, state, sequences } = memorySink()
+    const { write, until, log } = begin(t, sink, { folder, rotateMs: 100 })
+    state.error = new DeliveryError('too large', { retry: false })
+    write(0, 10)
+    await until(
+      () =>
+        state.attempts > 0 && existsSync(join(folder, 'set-aside')) && files(join(folder, 'set-aside'), '.segment').length === 1,
+    )
+    state.error = undefined
+    write(10, 20)
+    await until(() => sequences().length === 10)
+    assert.equal(log.stats?.().setAside, 1)
+  })
+
+  it('counts what does not fit, number by number, and says so in the ledger', async (t) => {
+    const folder = newFolder(t)
+    const { sink, state, sequences, days } = memorySink()
+    const { write, until, log } = begin(t, sink, { folder, maxBytes: 40_000, rotateMs: 100 })
+    state.error = new Error('down')
+    write(0, 500)
+    await until(() => state.attempts > 0)
+    assert.ok(log.dropped > 100)
+    state.error = undefined
+    await until(() => files(folder, '.segment').length === 0)
+    write(500, 510)
+    await until(() => sequences().length + log.dropped === 510)
+    await log.close()
+    const [day] = days.values()
+    assert.ok(day?.ended)
+    assert.deepEqual([day.first, day.next, day.landed.entries], [0, 510, 510 - log.dropped])
+    assert.equal(
+      day.dropped.reduce((sum, [, , count]) => sum + count, 0),
+      log.dropped,
+    )
+  })
+
+  it('outlives a full disk: what it holds in memory is written when there is room, the rest is counted', async (t) => {
+    const folder = newFolder(t)
+    const { sink, sequences, days } = memorySink()
+    let isFull = false
+    const openFile = async (path: string): Promise<SpoolFile> => {
+      const file = await openSpoolFile(path)
+      return {
+        ...file,
+        async write(bytes, at) {
+          // As disks do: a part of it is written.
+          if (isFull) await file.write(bytes.subarray(0, 100), at)
+          if (isFull) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+          await file.write(bytes, at)
+        },
+      }
+    }
+    const { write, until, clock, log, messages } = begin(t, sink, { folder, maxMemoryBytes: 60_000, rotateMs: 1_000, openFile })
+    write(0, 50)
+    await until(() => files(folder, '.segment').length > 0)
+    isFull = true
+    write(50, 1000)
+    await clock.advance(30_000)
+    assert.ok(log.dropped > 500 && log.dropped < 950, `${log.dropped}`)
+    assert.ok(Number(log.stats?.().memoryBytes) < 130_000)
+    assert.ok(messages.some((message) => message.includes('ENOSPC')))
+    isFull = false
+    await until(() => sequences().length + log.dropped === 1000)
+    write(1000, 1010)
+    await until(() => sequences().length + log.dropped === 1010)
+    assert.deepEqual(sequences(), [...range(0, 1000 - log.dropped), ...range(1000, 1010)])
+    await log.close()
+    assert.deepEqual(
+      [...days.values()].map(({ dropped }) => dropped),
+      [[[1000 - log.dropped, 999, log.dropped]]],
+    )
+  })
+
+  it('delivers what an earlier process left, but for a torn end, and ends its ledger', async (t) => {
+    const folder = newFolder(t)
+    const down = memorySink()
+    down.state.error = new Error('down')
+    const first = begin(t, down.sink, { folder, rotateMs: 1_000, maxFlushMs: 100 })
+    first.write(0, 10)
+    await first.until(() => files(folder, '.segment').length > 0)
+    const closed = first.log.close()
+    await first.until(() => !existsSync(join(folder, 'lock')))
+    await closed
+    const [left = ''] = files(folder, '.segment')
+    const bytes = readFileSync(join(folder, left))
+    writeFileSync(join(folder, left), Buffer.concat([bytes, bytes.subarray(-100)]))
+    const { sink, sequences, days, batches } = memorySink()
+    const second = begin(t, sink, { folder })
+    await second.until(() => days.size > 0)
+    assert.deepEqual(sequences(), range(0, 10))
+    const [day] = days.values()
+    assert.deepEqual([day?.boot, day?.ended, day?.next], [batches[0]?.boot, true, 10])
+    assert.ok(second.messages.some((message) => message.includes('100 bytes')))
+  })
+
+  it('sets aside a file without a beginning', async (t) => {
+    const folder = newFolder(t)
+    const name = '20140101T000000-abcdef-000000000000.segment'
+    writeFileSync(join(folder, name), 'x')
+    truncateSync(join(folder, name), 0)
+    const { sink } = memorySink()
+    const { until } = begin(t, sink, { folder })
+    await until(() => existsSync(join(folder, 'set-aside', name)))
+  })
+
+  it('waits for a folder that another holds, and takes entries meanwhile', async (t) => {
+    const folder = newFolder(t)
+    const { sink, sequences } = memorySink()
+    const first = begin(t, sink, { folder, rotateMs: 100 })
+    first.write(0, 1)
+    await first.until(() => sequences().length === 1)
+    const second = begin(t, sink, { folder, rotateMs: 100 })
+    second.write(1, 2)
+    await second.until(() => second.messages.some((message) => message.includes('in use by another sink of this process')))
+    await first.log.close()
+    await second.until(() => sequences().length === 2)
+  })
+})

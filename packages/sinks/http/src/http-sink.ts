@@ -1,0 +1,92 @@
+// httpSink(): batches of lines to whoever takes them over HTTP, from a queue on disk.
+import {
+  type BatchSink,
+  compressed,
+  DeliveryError,
+  type LogBatch,
+  type LogFormat,
+  type LogSink,
+  type SpoolOptions,
+  spooled,
+} from '@simple-cdn/core/log'
+import { Agent, request } from 'undici'
+
+/** What a service wants: where to, which lines, and how lines become a body. */
+export interface HttpTarget {
+  readonly name: string
+  /** One for all batches, or one for each. */
+  readonly url: string | ((batch: LogBatch) => string)
+  readonly headers: Readonly<Record<string, string>>
+  readonly contentType: string
+  /** Lines of which a body is made. */
+  readonly format: LogFormat
+  /** Default: the lines as they are. */
+  readonly body?: (batch: LogBatch) => Uint8Array
+  /** What is wrong with a response that is a success by its status; `undefined` when nothing is. */
+  readonly complaint?: (response: string) => string | undefined
+}
+
+export interface HttpSinkOptions {
+  /** One of `honeycomb()`, `axiom()`, `loki()`, `betterStack()`, `clickHouse()`, or your own. */
+  target: HttpTarget
+  /** The queue before it. A batch is a request, so files are small and often: 1 MiB and 5 s by default. */
+  spool: SpoolOptions
+  /** Default: "gzip". */
+  compress?: 'none' | 'gzip'
+  /** Longest silence of the server, in milliseconds. Default: 30,000. */
+  timeoutMs?: number
+  /** Default: the target's. */
+  name?: string
+}
+
+/** Nothing about the same batch would be better the next time. Wrong credentials and wrong names are for an operator to mend. */
+const FINAL: ReadonlySet<number> = new Set([400, 413, 415, 422])
+const MAX_ANSWER = 4 * 1024 * 1024
+
+/**
+ * At least once: when a reply is lost, the batch is sent again, and only `clickHouse()` and `loki()` know it for the same. What a
+ * service refuses for good is set aside in the queue's folder.
+ */
+export function httpSink({
+  target,
+  spool,
+  compress = 'gzip',
+  timeoutMs = 30_000,
+  name = target.name,
+}: HttpSinkOptions): LogSink & { readonly dropped: number } {
+  let agent: Agent | undefined
+  const batches: BatchSink = {
+    name,
+    format: target.format,
+    async deliver(batch, signal) {
+      agent ??= new Agent({ connections: 2, connect: { timeout: timeoutMs }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+      const body = await compressed(target.body?.(batch) ?? batch.text, compress)
+      const url = typeof target.url === 'string' ? target.url : target.url(batch)
+      const response = await request(url, {
+        method: 'POST',
+        headers: {
+          ...target.headers,
+          'Content-Type': target.contentType,
+          ...(compress === 'gzip' ? { 'Content-Encoding': 'gzip' } : {}),
+        },
+        body: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+        dispatcher: agent,
+        signal,
+      })
+      let text = ''
+      for await (const chunk of response.body) if (text.length < MAX_ANSWER) text += String(chunk)
+      const { statusCode } = response
+      const said = statusCode < 300 ? target.complaint?.(text) : `${statusCode} ${text.slice(0, 200)}`
+      if (said === undefined) return url
+      const retryAfter = Number(response.headers['retry-after'])
+      throw new DeliveryError(said, {
+        retry: !FINAL.has(statusCode) && statusCode >= 300,
+        retryAfterMs: retryAfter > 0 ? retryAfter * 1000 : undefined,
+      })
+    },
+    async close() {
+      await agent?.close()
+    },
+  }
+  return spooled(batches, { rotateBytes: 1024 * 1024, rotateMs: 5_000, ...spool })
+}

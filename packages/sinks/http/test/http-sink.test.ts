@@ -1,0 +1,138 @@
+// Log entries over HTTP: the contract, and what each service is sent.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { systemClock } from '@simple-cdn/core'
+import { logEntry, testSink } from '@simple-cdn/testing'
+import { axiom, betterStack, clickHouse, type HttpTarget, honeycomb, httpSink, loki } from '../src/index.ts'
+
+interface Received {
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+async function receiver() {
+  const received: Received[] = []
+  const state = { status: 200, answer: '' }
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    if (state.status === 200)
+      received.push({ url: request.url ?? '', headers: request.headers, body: gunzipSync(Buffer.concat(chunks)).toString() })
+    response.writeHead(state.status).end(state.answer)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const folder = mkdtempSync(join(tmpdir(), 'simple-cdn-http-'))
+  return {
+    received,
+    state,
+    folder,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async end() {
+      server.close()
+      server.closeAllConnections()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+testSink({
+  name: 'http',
+  async create() {
+    const { url, folder, state, received, end } = await receiver()
+    return {
+      sink: httpSink({
+        target: betterStack({ token: 't', host: url }),
+        spool: { folder, maxBytes: 100_000, maxMemoryBytes: 100_000, retryMs: [5, 20], maxFlushMs: 900 },
+      }),
+      arrived: () =>
+        received.flatMap(({ body }) =>
+          body
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line).sequence),
+        ),
+      down(isDown) {
+        state.status = isDown ? 503 : 200
+      },
+      end,
+    }
+  },
+})
+
+describe('entries over HTTP', () => {
+  async function sent(make: (url: string) => HttpTarget, answer = ''): Promise<Received> {
+    const { url, folder, state, received, end } = await receiver()
+    state.answer = answer
+    const sink = httpSink({ target: make(url), spool: { folder } })
+    sink.open?.({ clock: systemClock, place: { machine: 'm1', region: 'fra' }, onMessage: (message) => assert.fail(message) })
+    for (const sequence of [0, 1]) sink.write(logEntry({ sequence, sampleRate: 10 }))
+    await sink.close()
+    await end()
+    assert.equal(received.length, 1)
+    return received[0] as Received
+  }
+
+  it('are events with a rate of sampling for Honeycomb', async () => {
+    const { url, headers, body } = await sent(
+      (host) => honeycomb({ key: 'k', dataset: 'd', host }),
+      '[{"status":202},{"status":202}]',
+    )
+    assert.deepEqual([url, headers['x-honeycomb-team']], ['/1/batch/d', 'k'])
+    const [first, second] = JSON.parse(body)
+    assert.deepEqual(
+      [first.time, first.samplerate, first.data.sequence, second.data.sequence],
+      ['2014-06-06T00:00:00.000Z', 10, 0, 1],
+    )
+  })
+  it('are lines with _time for Axiom, with dt for Better Stack', async () => {
+    const toAxiom = await sent((host) => axiom({ token: 't', dataset: 'd', host }))
+    assert.deepEqual([toAxiom.url, toAxiom.headers.authorization], ['/v1/datasets/d/ingest', 'Bearer t'])
+    assert.equal(JSON.parse(toAxiom.body.split('\n')[1] ?? '')._time, '2014-06-06T00:00:00.000Z')
+    const toBetterStack = await sent((host) => betterStack({ token: 't', host }))
+    assert.equal(JSON.parse(toBetterStack.body.split('\n')[0] ?? '').dt, '2014-06-06T00:00:00.000Z')
+  })
+  it('are values of a stream for Loki', async () => {
+    const { url, body } = await sent((host) => loki({ url: host, labels: { job: 'cdn' } }))
+    assert.equal(url, '/loki/api/v1/push')
+    const { streams } = JSON.parse(body)
+    assert.deepEqual(streams[0].stream, { app: 'simple-cdn', machine: 'm1', region: 'fra', job: 'cdn' })
+    assert.deepEqual(
+      streams[0].values.map(([at, line]: [string, string]) => [at, JSON.parse(line).sequence]),
+      [
+        ['1402012800000000000', 0],
+        ['1402012800000000000', 1],
+      ],
+    )
+  })
+  it('are rows for ClickHouse, with a token that makes a second attempt the same', async () => {
+    const { url, headers, body } = await sent((host) => clickHouse({ url: host, table: 'logs', user: 'u', password: 'p' }))
+    const { searchParams } = new URL(url, 'http://x')
+    assert.equal(searchParams.get('query'), 'INSERT INTO logs FORMAT JSONEachRow')
+    assert.match(searchParams.get('insert_deduplication_token') ?? '', /^m1-\d{8}T\d{6}-[0-9a-f]{6}-0$/)
+    assert.deepEqual(
+      [headers['x-clickhouse-user'], headers['x-clickhouse-key'], body.trimEnd().split('\n').length],
+      ['u', 'p', 2],
+    )
+  })
+  it('are set aside when they are refused for good', async () => {
+    const { url, folder, state, end } = await receiver()
+    state.status = 422
+    const messages: string[] = []
+    const sink = httpSink({ target: axiom({ token: 't', dataset: 'd', host: url }), spool: { folder } })
+    sink.open?.({ clock: systemClock, place: { machine: 'm1', region: 'fra' }, onMessage: (message) => messages.push(message) })
+    sink.write(logEntry())
+    await sink.flush()
+    assert.equal(existsSync(join(folder, 'set-aside')) && readdirSync(join(folder, 'set-aside')).length, 1)
+    assert.match(messages.join('\n'), /axiom:d.*did not take 1 entries: 422/)
+    await sink.close()
+    await end()
+  })
+})
