@@ -1,7 +1,7 @@
 // An origin that fails and another that stands in for it: before anything stale is served, and for safe requests only.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { CdnConfig, Origin } from '@simple-cdn/core'
+import type { Origin } from '@simple-cdn/core'
 import { play, scriptedOrigin } from '@simple-cdn/testing'
 import { withFallback } from '../../packages/core/src/origins/fallback.ts'
 
@@ -10,9 +10,8 @@ function site(health?: { isHealthy: boolean }) {
   const spare = scriptedOrigin('spare')
   const known: Origin = health === undefined ? main : { ...main, isHealthy: () => health.isHealthy }
   const app = withFallback(known, spare)
-  const config = { origins: { app }, routes: [{ match: '/*', origin: 'app' }] } as const satisfies CdnConfig
   spare.answer({ headers: { 'Cache-Control': 'max-age=10' }, body: 'spare' })
-  return { main, spare, app, ...play(config) }
+  return { main, spare, app, ...play({ origins: { app }, routes: [{ match: '/*', origin: 'app' }] }) }
 }
 
 for (const fails of ['CDN_ORIGIN_UNREACHABLE', 'CDN_ORIGIN_TIMEOUT', 'CDN_ORIGIN_PROTOCOL'] as const) {

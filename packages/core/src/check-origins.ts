@@ -1,4 +1,5 @@
 // What a configuration may say about origins, option by option.
+import { isIP } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import {
   asDuration,
@@ -182,7 +183,36 @@ function together(value: Readonly<Record<string, unknown>>, path: string): reado
     ...(value.s3 !== undefined && value.host !== undefined
       ? mistake(member(path, 'host'), 'is part of the signature of s3, which takes that of the url; leave it out')
       : []),
+    ...(isRecord(value.s3) ? urls.flatMap((url) => unsignable(url, value.s3 as BucketPlace, path)) : []),
   ]
+}
+
+interface BucketPlace {
+  readonly bucket?: unknown
+  readonly pathStyle?: unknown
+}
+
+function unsignable(url: unknown, { bucket, pathStyle }: BucketPlace, path: string): readonly Mistake[] {
+  if (typeof url !== 'string' || !URL.canParse(url)) return []
+  const { hostname, pathname } = new URL(url)
+  if (!isDecodable(pathname))
+    return mistake(member(path, 'url'), `${shown(url)} has a path that is not UTF-8, as the keys of s3 are`)
+  if (pathStyle !== false) return []
+  const at = member(member(path, 's3'), 'pathStyle')
+  if (bucket === undefined)
+    return mistake(at, 'is about where the name of the bucket goes; write it in bucket, or leave this out')
+  return isIP(hostname.replace(/^\[|\]$/g, '')) === 0
+    ? []
+    : mistake(at, `puts the bucket before a host name, and ${shown(url)} has none`)
+}
+
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function origin(value: unknown, path: string): readonly Mistake[] {

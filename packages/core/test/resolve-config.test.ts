@@ -13,8 +13,11 @@ import {
   parseSize,
   resolveConfig,
 } from '../src/resolve-config.ts'
+import { certificate, key } from './support/certificate.ts'
 
 const good = { origins: { app: 'http://localhost:3000' }, routes: [{ match: '/*', origin: 'app' }] } satisfies CdnConfig
+
+const bucket = { region: 'auto', accessKeyId: 'a', secretAccessKey: 'b' }
 
 /** What is wrong with the good configuration after this change, one line for each mistake. */
 function wrong(change: Record<string, unknown>): readonly string[] {
@@ -50,6 +53,21 @@ describe('checkConfig', () => {
           headTimeout: 0.5,
           bodyTimeout: '1d',
           connections: 1,
+        },
+        several: {
+          url: ['https://a', { url: 'https://b/base', weight: 3 }],
+          choice: 'hash',
+          retries: 0,
+          resolveEvery: '1m',
+          health: { path: '/up?deep=1', every: '5s', timeout: '5s', expect: '200-399', threshold: 1, window: 1 },
+          breaker: { failures: 1, pause: '1s', maxPause: '1h' },
+          fallback: 'all',
+          http2: true,
+          tls: { ca: [certificate], cert: certificate, key, servername: 'localhost', rejectUnauthorized: false },
+        },
+        files: {
+          url: 'https://s3.example',
+          s3: { region: 'auto', accessKeyId: 'A', secretAccessKey: 'b/+', bucket: 'my.files', pathStyle: false },
         },
         app: () => new Response(),
         own: { name: 'own', fetch: () => Promise.reject(new Error('not asked')) },
@@ -177,6 +195,87 @@ describe('checkConfig', () => {
       [
         wrongOrigin({ url: 'http://a', connections: 1.5 }),
         'origins.app.connections: is 1.5; write a whole number from 1 to 65535',
+      ],
+      [wrongOrigin({ url: [] }), 'origins.app.url: is empty; write at least one URL'],
+      [
+        wrongOrigin({ url: ['http://a', 'b', { url: 'http://c', weight: 0 }, { weight: 1 }] }),
+        [
+          'origins.app.url[1]: "b" has no scheme; write "http://b" or "https://b"',
+          'origins.app.url[2].weight: is 0; write a whole number from 1 to 1000',
+          'origins.app.url[3].url: is missing; write the URL of the address',
+        ],
+      ],
+      [wrongOrigin({ url: Array(257).fill('http://a') }), 'origins.app.url: has 257 addresses; write 256 at most'],
+      [
+        wrongOrigin({ url: 'http://a', choice: 'random' }),
+        'origins.app.choice: is "random"; write one of "first", "round-robin", "hash"',
+      ],
+      [wrongOrigin({ url: 'http://a', retries: 6 }), 'origins.app.retries: is 6; write a whole number from 0 to 5'],
+      [
+        wrongOrigin({ url: 'http://a', health: {} }),
+        'origins.app.health.path: is missing; write what to ask for, such as "/health"',
+      ],
+      [
+        wrongOrigin({ url: 'http://a', health: { path: 'up', expect: '399-200' } }),
+        [
+          'origins.app.health.path: "up" is not a path; write one such as "/health"',
+          'origins.app.health.expect: is "399-200"; write a status such as 200, or a range such as "200-399"',
+        ],
+      ],
+      [
+        wrongOrigin({ url: 'http://a', health: { path: '/', every: '5s', timeout: '6s', threshold: 6 } }),
+        [
+          'origins.app.health.timeout: is "6s"; a check ends before the next begins, after 5s',
+          'origins.app.health.threshold: is 6, and the window has 5 checks only',
+        ],
+      ],
+      [
+        wrongOrigin({ url: 'http://a', breaker: { failures: 0 } }),
+        'origins.app.breaker.failures: is 0; write a whole number from 1 to 1000',
+      ],
+      [wrongOrigin({ url: 'http://a', fallback: 'ap' }), 'origins.app.fallback: no origin is called "ap"; did you mean "app"?'],
+      [wrongOrigin({ url: 'http://a', fallback: 'app' }), 'origins.app.fallback: leads back to "app"'],
+      [
+        wrong({ origins: { app: { url: 'http://a', fallback: 'b' }, b: { url: 'http://b', fallback: 'app' } } }),
+        ['origins.app.fallback: leads back to "app"', 'origins.b.fallback: leads back to "b"'],
+      ],
+      [
+        wrongOrigin({ url: ['https://a', 'http://b'], http2: true, tls: {} }),
+        [
+          'origins.app.tls: goes with https:, and the url is "http://b"',
+          'origins.app.http2: goes with https:, and the url is "http://b"',
+        ],
+      ],
+      [
+        wrongOrigin({ url: 'https://a', tls: { cert: './client.pem' } }),
+        'origins.app.tls.cert: is not PEM text; write what the file contains, such as readFileSync("client.pem", "utf8")',
+      ],
+      [wrongOrigin({ url: 'https://a', tls: { cert: certificate } }), 'origins.app.tls: has a cert without a key'],
+      [
+        wrongOrigin({ url: 'https://a', tls: { servername: 'a:1' } }),
+        'origins.app.tls.servername: "a:1" is not the name of a host',
+      ],
+      [
+        wrongOrigin({ url: 'https://a', s3: { region: 'EU', bucket: 'My Files', secretAccessKey: '' }, host: 'client' }),
+        [
+          'origins.app.s3.accessKeyId: is missing; write the id of the access key',
+          'origins.app.s3.region: "EU" is not a region; write one such as "eu-central-1"',
+          'origins.app.s3.bucket: "My Files" is not the name of a bucket',
+          'origins.app.s3.secretAccessKey: is empty, or has characters that it cannot have',
+          'origins.app.host: is part of the signature of s3, which takes that of the url; leave it out',
+        ],
+      ],
+      [
+        wrongOrigin({ url: 'https://a/%ff', s3: bucket }),
+        'origins.app.url: "https://a/%ff" has a path that is not UTF-8, as the keys of s3 are',
+      ],
+      [
+        wrongOrigin({ url: 'https://127.0.0.1', s3: { ...bucket, bucket: 'files', pathStyle: false } }),
+        'origins.app.s3.pathStyle: puts the bucket before a host name, and "https://127.0.0.1" has none',
+      ],
+      [
+        wrongOrigin({ url: 'https://files.a', s3: { ...bucket, pathStyle: false } }),
+        'origins.app.s3.pathStyle: is about where the name of the bucket goes; write it in bucket, or leave this out',
       ],
       [wrongOrigin({ fetch() {} }), 'origins.app: has fetch() but no name; if this is an app, write app.fetch'],
       [wrongOrigin(null), 'origins.app: is null; write a URL, an app or an object with a url'],
@@ -376,6 +475,18 @@ describe('configWarnings', () => {
 
   it('warns of an origin that no route asks', () => {
     assert.deepEqual(warnings([{ match: '/*', respond: { status: 204 } }]), ['origins.app: no route asks it'])
+  })
+
+  it('does not warn of an origin that is a fallback', () => {
+    const origins = { app: { url: 'http://a', fallback: 'spare' }, spare: 'http://b' }
+    assert.deepEqual(warnings([{ match: '/*', origin: 'app' }], origins), [])
+  })
+
+  it('says why a certificate cannot be used', () => {
+    const broken = certificate.replace('MIIB', 'AAAA')
+    const [line = '', ...more] = wrongOrigin({ url: 'https://a', tls: { ca: certificate, cert: broken, key } })
+    assert.match(line, /^origins\.app\.tls: cannot be used: ./)
+    assert.deepEqual(more, [])
   })
 
   it('warns of a redirect that leads back to its own route, but not of one that another route takes up', () => {
