@@ -1,4 +1,5 @@
 // simple-cdn check: every route with its complete policy, or every mistake.
+import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import {
   asDuration,
@@ -10,6 +11,7 @@ import {
   resolveConfig,
 } from '@simple-cdn/core/config'
 import { type AnyProgramConfig, checkProgramConfig, memoryOf } from '../config.ts'
+import { lineOf } from '../config-lines.ts'
 import { Failure } from '../failure.ts'
 import { findConfig, loadConfig } from '../load-config.ts'
 import { CONFIG_OPTION, type Command } from './command.ts'
@@ -41,7 +43,12 @@ export function checked(path: string, config: unknown): AnyProgramConfig {
   const mistakes = checkProgramConfig(config)
   if (mistakes.length === 0) return config as AnyProgramConfig
   const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`
-  throw new Failure([`${basename(path)} has ${count}:`, ...mistakes.map((mistake) => `  ${mistakeLine(mistake)}`)].join('\n'))
+  const source = readFileSync(path, 'utf8')
+  const lines = mistakes.map((mistake) => {
+    const line = lineOf(source, mistake.path)
+    return `  ${line === undefined ? '' : `line ${line}: `}${mistakeLine(mistake)}`
+  })
+  throw new Failure([`${basename(path)} has ${count}:`, ...lines].join('\n'))
 }
 
 type DescribedRoute = ResolvedConfig['routes'][number]
@@ -83,7 +90,15 @@ function describedAction(route: DescribedRoute): readonly string[] {
   return [`origin ${route.origin.name}${rewritten}${query}`, ...describedPolicy(route.policy)]
 }
 
-function describedRules({ when, access, cors, requestRules, responseRules, errorPages }: DescribedRoute): readonly string[] {
+function describedRules({
+  kind,
+  when,
+  access,
+  cors,
+  requestRules,
+  responseRules,
+  errorPages,
+}: DescribedRoute): readonly string[] {
   const conditions = when && [...when.headers.keys(), ...when.cookies.keys(), ...when.query.keys(), ...(when.methods ?? [])]
   const guards = access && [
     ...(access.allow === undefined ? [] : ['some addresses only']),
@@ -97,7 +112,7 @@ function describedRules({ when, access, cors, requestRules, responseRules, error
     ...(conditions === undefined ? [] : [`only with certain ${list(conditions)}`]),
     ...(guards === undefined ? [] : [`access: ${list(guards)}`]),
     ...(cors === undefined ? [] : [`CORS: ${cors.origins === '*' ? 'all sites' : list([...cors.origins])}`]),
-    ...(requestRules.length === 0 ? [] : [`request fields changed: ${changes(requestRules)}`]),
+    ...(kind !== 'origin' || requestRules.length === 0 ? [] : [`request fields changed: ${changes(requestRules)}`]),
     ...(responseRules.length === 0 ? [] : [`response fields changed: ${changes(responseRules)}`]),
     ...(errorPages.size === 0 ? [] : [`own pages for ${list([...errorPages.keys()])}`]),
   ]
