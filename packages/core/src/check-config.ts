@@ -108,6 +108,7 @@ const cacheOptions = options({
   overrideTtl: lifetime,
   ttlByStatus: byStatus(lifetime),
   stripCookies: boolean,
+  compress: boolean,
   staleWhileRevalidate: lifetime,
   staleIfError: lifetime,
   key,

@@ -260,6 +260,11 @@ export interface CacheConfig {
   bypassCookies?: readonly string[]
   /** Takes cookies out of requests and responses: for what is the same for everybody. Default: false. */
   stripCookies?: boolean
+  /**
+   * Compresses text, scripts and the like once, when they are stored: zstd, br or gzip, the first that the client takes. Leave it off
+   * where a proxy before this cache does so. Default: false.
+   */
+  compress?: boolean
   /** Fields to obey before Cache-Control. Default: CDN-Cache-Control, then Surrogate-Control (RFC 9213). */
   targetedFields?: readonly string[]
   /** Whether a client's Cache-Control may force revalidation. Default: false. */

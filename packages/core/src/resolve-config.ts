@@ -332,6 +332,7 @@ function resolvePolicy(cache: false | CacheConfig | undefined, base: Policy): Po
     overrideTtl: parseDuration(own.overrideTtl) ?? base.overrideTtl,
     ttlByStatus: new Map(Object.entries(own.ttlByStatus ?? {}).map(([status, ttl]) => [status, parseDuration(ttl) as number])),
     stripCookies: own.stripCookies ?? base.stripCookies,
+    compress: own.compress ?? base.compress,
     staleWhileRevalidate: parseDuration(own.staleWhileRevalidate) ?? base.staleWhileRevalidate,
     staleIfError: parseDuration(own.staleIfError) ?? base.staleIfError,
     query: resolveQuery(key.query) ?? base.query,

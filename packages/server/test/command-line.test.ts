@@ -101,17 +101,17 @@ describe('simple-cdn check', options, () => {
       code: 1,
       stdout: '',
       stderr: `simple-cdn: cdn.config.ts has 11 mistakes:
-  origins.app: "localhost:3000" has no scheme; write "http://localhost:3000" or "https://localhost:3000"
-  origins["my site"]: is not a name; use letters, digits, "-", "_" and "."
-  routes[0].match: "/a b/*" must not contain "?", "#" or white space: a match is about the path
-  routes[1].cache.defaultTtl: "10 minutes" is not a duration; write "10m"
-  routes[1].cache.maxBody: "64MB" is not a size; write "64mb"
-  routes[2].cahce: there is no such option; did you mean "cache"?
-  routes[2].origin: no origin is called "ap"; did you mean "app"?
-  memory: is 12; write a size from 128mb to 9007199254740991 bytes
-  server.port: is "80"; write a whole number from 0 to 65535
-  server.idleTimout: there is no such option; did you mean "idleTimeout"?
-  server.admin.token: write at least 16 characters without white space
+  line 2: origins.app: "localhost:3000" has no scheme; write "http://localhost:3000" or "https://localhost:3000"
+  line 2: origins["my site"]: is not a name; use letters, digits, "-", "_" and "."
+  line 4: routes[0].match: "/a b/*" must not contain "?", "#" or white space: a match is about the path
+  line 5: routes[1].cache.defaultTtl: "10 minutes" is not a duration; write "10m"
+  line 5: routes[1].cache.maxBody: "64MB" is not a size; write "64mb"
+  line 6: routes[2].cahce: there is no such option; did you mean "cache"?
+  line 6: routes[2].origin: no origin is called "ap"; did you mean "app"?
+  line 8: memory: is 12; write a size from 128mb to 9007199254740991 bytes
+  line 9: server.port: is "80"; write a whole number from 0 to 65535
+  line 9: server.idleTimout: there is no such option; did you mean "idleTimeout"?
+  line 9: server.admin.token: write at least 16 characters without white space
 `,
     })
   })

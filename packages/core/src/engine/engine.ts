@@ -21,6 +21,7 @@ import { thisPlace } from '../log/place.ts'
 import type { LogSink } from '../log/sink.ts'
 import { isInterim, type Origin, type OriginResponse, type OriginStats, responseFault } from '../origins/origin.ts'
 import { type Admission, admit, keptFields, WITHHELD } from '../policy/admit.ts'
+import { chosenCoding, compressedFields, freshenedFields, isCompressible, withChosenCoding } from '../policy/compress.ts'
 import { isPreflight } from '../policy/cors.ts'
 import { type Decision, decide, decideAfterFailure, decideBeforeLookup, isFailure, type Lookup } from '../policy/decide.ts'
 import { explainAbsence, explainDecision } from '../policy/explain.ts'
@@ -34,6 +35,7 @@ import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from '
 import { Background } from './background.ts'
 import { fromClient, schemeOf } from './client.ts'
 import { Flight, type Landing } from './collapse.ts'
+import { compressed } from './compressed.ts'
 import { type Part, partFor } from './deliver.ts'
 import { Exchange } from './exchange.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
@@ -41,6 +43,7 @@ import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
 import { Absences, Invalidations } from './recent.ts'
+import { RequestWith } from './request-with.ts'
 
 export interface EngineOptions extends Settings {
   readonly store: Store
@@ -362,6 +365,8 @@ export class Engine implements Handler {
       exchange.without(COOKIE)
       exchange.stripsCookies = true
     }
+    if (route.policy.compress)
+      exchange.request = new RequestWith(exchange.request, { fields: withChosenCoding(exchange.request.fields) })
     const known = this.#store.peek?.(exchange.key)
     if (known !== undefined) return this.#answer(exchange, route, star, known)
     return this.#store
@@ -719,6 +724,7 @@ export class Engine implements Handler {
     exchange.originAnsweredAt = receivedAt
     if (stored !== undefined && response.status === 304) {
       await discard(response)
+      if (route.policy.compress) response = { ...response, fields: freshenedFields(response.fields, stored.fields) }
       // Not about what is stored here: ask again, for the whole (RFC 9111 §4.3.4).
       if (!identifies(response.fields, stored))
         return this.#ask({ ...forwarded, decision: { ...decision, action: 'fetch', mayStore: true } }, signal, filled)
@@ -743,7 +749,10 @@ export class Engine implements Handler {
       )
     }
     const answered = { method, url: exchange.url, fields: request.fields }
-    const { status, fields } = whole ?? response
+    const compresses = route.policy.compress && mayStore && whole === undefined && method === 'GET' && isCompressible(response)
+    const coding = compresses ? chosenCoding(request.fields) : undefined
+    const { status } = whole ?? response
+    const fields = compresses ? compressedFields(response.fields, coding) : (whole ?? response).fields
     const admission: Admission = mayStore
       ? admit(key, answered, { status, fields, requestedAt, receivedAt }, route.policy, randomUUID)
       : { store: false, reason: decision.reason }
@@ -755,6 +764,7 @@ export class Engine implements Handler {
       return this.#ask(forwarded, signal, filled)
     }
 
+    if (coding !== undefined) response = { status, fields, body: compressed(response.body, coding) }
     const length = whole?.length ?? bodyLength(response)
     if (length !== undefined && length > Math.min(route.policy.maxBodyBytes, this.#store.stats().maxBytes))
       return this.#unshared(forwarded, response, 'too-large')

@@ -17,6 +17,8 @@ export interface Policy {
   readonly ttlByStatus: ReadonlyMap<string, Seconds>
   /** Takes cookies out of requests and responses, so that they neither count nor get anywhere. */
   readonly stripCookies: boolean
+  /** Whether what is stored is compressed first, where that makes it smaller. */
+  readonly compress: boolean
   /** Query parameters that are part of the key, as `parameterName` has them; or those that are not, `*` at the end standing for anything. */
   readonly query: 'all' | 'none' | readonly string[] | { readonly ignore: readonly string[] }
   /** Request fields, besides those that Vary names, that tell responses apart. Lower case; `cookie:NAME` names one cookie. */
@@ -47,6 +49,7 @@ export const defaultPolicy: Policy = {
   staleIfError: 86_400,
   ttlByStatus: new Map(),
   stripCookies: false,
+  compress: false,
   query: 'all',
   selectOn: [],
   bypassCookies: [],

@@ -127,6 +127,7 @@ function describedPolicy(policy: Policy): readonly string[] {
       : `fresh for ${asDuration(overrideTtl)}, whatever the origin says`,
     `stale-while-revalidate ${asDuration(policy.staleWhileRevalidate)}, stale-if-error ${asDuration(policy.staleIfError)}, where the response names none`,
     ...[...policy.ttlByStatus].map(([status, ttl]) => `${status}: fresh for ${asDuration(ttl)} where the origin does not say`),
+    ...(policy.compress ? ['compressed when stored: zstd, br or gzip'] : []),
     ...(policy.stripCookies ? ['cookies are taken out'] : []),
     `key: query ${queryList(policy.query)}; request fields ${list(policy.selectOn)}, and those of Vary`,
     `past the cache with cookies: ${list(policy.bypassCookies)}`,
