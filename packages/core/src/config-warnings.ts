@@ -18,9 +18,12 @@ export function configWarnings({ origins, routes }: Pick<CdnConfig, 'origins' | 
       const own = parsed(route)
       const earlier = routes.findIndex((each, at) => at < index && takesAll(each) && own.every((match) => coveredBy(each, match)))
       if (earlier >= 0) return mistake(`routes[${index}]`, `no request gets here: routes[${earlier}] matches all of them first`)
-      return leadsBack(route, routes, index)
-        ? mistake(`routes[${index}].redirect`, 'leads back to this route, again and again')
-        : []
+      return [
+        ...(leadsBack(route, routes, index)
+          ? mistake(`routes[${index}].redirect`, 'leads back to this route, again and again')
+          : []),
+        ...contradictions(route, `routes[${index}]`),
+      ]
     }),
   ]
 }
@@ -58,4 +61,38 @@ function leadsBack(route: RouteConfig, routes: readonly RouteConfig[], index: nu
       takesAll(each) && parsed(each).some((match) => matches(match, scheme, authority.replace('*', 'x'), target) !== undefined)
     return routes.findIndex(takes) === index
   })
+}
+
+/** What one option says and another takes back. */
+function contradictions(route: RouteConfig, path: string): readonly Mistake[] {
+  const { cors, hsts, access, cache } = route
+  const set = new Set(Object.keys(route.responseHeaders ?? {}).map((name) => name.toLowerCase()))
+  const { key = {}, ...caching } = typeof cache === 'object' ? cache : {}
+  const both = access?.allow?.find((each) => access.deny?.includes(each))
+  const bypass = key.cookies?.find((name) => caching.bypassCookies?.includes(name))
+  const dropsQuery = 'keepQuery' in route && route.keepQuery === false && 'origin' in route
+  return [
+    ...(caching.overrideTtl !== undefined && caching.defaultTtl !== undefined
+      ? mistake(`${path}.cache.defaultTtl`, 'has no effect beside overrideTtl; leave one of them out')
+      : []),
+    ...(cors && set.has('access-control-allow-origin')
+      ? mistake(`${path}.cors`, 'responseHeaders set Access-Control-Allow-Origin, too; leave one of them out')
+      : []),
+    ...(hsts && set.has('strict-transport-security')
+      ? mistake(`${path}.hsts`, 'responseHeaders set Strict-Transport-Security, too; leave one of them out')
+      : []),
+    ...(both === undefined ? [] : mistake(`${path}.access.deny`, `${both} is in allow, too; it gets 403`)),
+    ...(bypass === undefined
+      ? []
+      : mistake(
+          `${path}.cache.key.cookies`,
+          `requests with "${bypass}" go past the cache (bypassCookies); leave it out of one of them`,
+        )),
+    ...(dropsQuery && cache !== false && (key.query ?? 'all') === 'all'
+      ? mistake(
+          `${path}.keepQuery`,
+          "the origin gets no query, but the key has it, so that one answer is stored many times; write key: { query: 'none' }",
+        )
+      : []),
+  ]
 }

@@ -473,6 +473,39 @@ describe('configWarnings', () => {
     })
   }
 
+  it('tells of options that contradict each other', () => {
+    const route = { match: '/*', origin: 'app' } as const
+    const app = 'http://a.test'
+    for (const [more, message] of [
+      [
+        { cache: { overrideTtl: 1, defaultTtl: 2 } },
+        'routes[0].cache.defaultTtl: has no effect beside overrideTtl; leave one of them out',
+      ],
+      [
+        { cors: true, responseHeaders: { 'access-control-allow-origin': '*' } },
+        'routes[0].cors: responseHeaders set Access-Control-Allow-Origin, too; leave one of them out',
+      ],
+      [
+        { hsts: true, responseHeaders: { 'Strict-Transport-Security': 'max-age=1' } },
+        'routes[0].hsts: responseHeaders set Strict-Transport-Security, too; leave one of them out',
+      ],
+      [{ access: { allow: ['10.0.0.1'], deny: ['10.0.0.1'] } }, 'routes[0].access.deny: 10.0.0.1 is in allow, too; it gets 403'],
+      [
+        { cache: { bypassCookies: ['a'], key: { cookies: ['a'] } } },
+        'routes[0].cache.key.cookies: requests with "a" go past the cache (bypassCookies); leave it out of one of them',
+      ],
+      [
+        { keepQuery: false },
+        "routes[0].keepQuery: the origin gets no query, but the key has it, so that one answer is stored many times; write key: { query: 'none' }",
+      ],
+      [{ keepQuery: false, cache: { key: { query: 'none' } } }, undefined],
+    ] as const)
+      assert.deepEqual(
+        configWarnings({ origins: { app }, routes: [{ ...route, ...more }] }).map(mistakeLine),
+        message ? [message] : [],
+      )
+  })
+
   it('warns of an origin that no route asks', () => {
     assert.deepEqual(warnings([{ match: '/*', respond: { status: 204 } }]), ['origins.app: no route asks it'])
   })

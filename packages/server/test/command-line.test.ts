@@ -116,7 +116,7 @@ describe('simple-cdn check', options, () => {
     })
   })
 
-  test('prints every route with its complete policy, and warns of what is probably not meant', async (t) => {
+  test('prints every route with its complete policy, and says with exit code 1 what is probably not meant', async (t) => {
     const { run } = project(t, {
       'cdn.config.ts': `import { defineConfig } from 'simple-cdn'
       export default defineConfig({
@@ -141,13 +141,13 @@ describe('simple-cdn check', options, () => {
       })`,
     })
     const { code, stdout, stderr } = await run(['check']).ended
-    assert.deepEqual([code, stderr], [0, ''])
+    assert.deepEqual([code, stderr], [1, ''])
     const [first, ...rest] = stdout.split('\n\n')
     assert.equal(
       first,
-      'cdn.config.ts is all right.\n' +
-        'warning: origins.spare: no route asks it\n' +
-        'warning: routes[5]: no request gets here: routes[4] matches all of them first',
+      'cdn.config.ts works, and probably not as it is meant:\n' +
+        '  line 4: origins.spare: no route asks it\n' +
+        '  line 16: routes[5]: no request gets here: routes[4] matches all of them first',
     )
     const [whole, old, robots, api, feeds, all, never] = rest
     assert.equal(whole, 'name edge, memory 512mb (the cache 228mb), disk 2gb, request bodies up to 1mb')

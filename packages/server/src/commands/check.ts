@@ -5,6 +5,7 @@ import {
   asDuration,
   asSize,
   configWarnings,
+  type Mistake,
   mistakeLine,
   parseSize,
   type ResolvedConfig,
@@ -23,7 +24,7 @@ export const check: Command = {
 
   -c, --config PATH   another configuration file than cdn.config.ts
 
-Exit code 1 when the configuration has mistakes. Warnings are allowed.
+Exit code 1 when the configuration has mistakes, or says something that is probably not meant.
 `,
   options: CONFIG_OPTION,
   operands: [],
@@ -31,10 +32,11 @@ Exit code 1 when the configuration has mistakes. Warnings are allowed.
     const path = findConfig(values.config, process.cwd())
     const program = checked(path, await loadConfig(path))
     const { server: _, memory: __, disk: ___, ...config } = program
-    const warnings = configWarnings(config).map((warning) => `warning: ${mistakeLine(warning)}`)
-    const lines = [`${basename(path)} is all right.`, ...warnings, '', ...described(program, resolveConfig(config))]
+    const warnings = configWarnings(config)
+    const said = warnings.length === 0 ? 'is all right.' : 'works, and probably not as it is meant:'
+    const lines = [`${basename(path)} ${said}`, ...placed(path, warnings), '', ...described(program, resolveConfig(config))]
     process.stdout.write(`${lines.join('\n')}\n`)
-    return 0
+    return warnings.length === 0 ? 0 : 1
   },
 }
 
@@ -43,12 +45,16 @@ export function checked(path: string, config: unknown): AnyProgramConfig {
   const mistakes = checkProgramConfig(config)
   if (mistakes.length === 0) return config as AnyProgramConfig
   const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`
+  throw new Failure([`${basename(path)} has ${count}:`, ...placed(path, mistakes)].join('\n'))
+}
+
+/** Each on a line of its own, with its place in the file. */
+function placed(path: string, mistakes: readonly Mistake[]): readonly string[] {
   const source = readFileSync(path, 'utf8')
-  const lines = mistakes.map((mistake) => {
+  return mistakes.map((mistake) => {
     const line = lineOf(source, mistake.path)
     return `  ${line === undefined ? '' : `line ${line}: `}${mistakeLine(mistake)}`
   })
-  throw new Failure([`${basename(path)} has ${count}:`, ...lines].join('\n'))
 }
 
 type DescribedRoute = ResolvedConfig['routes'][number]
