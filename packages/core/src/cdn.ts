@@ -1,13 +1,15 @@
 // The roof: createCdn(config) puts the parts together.
 import type { CdnConfig, OriginsConfig } from './config.ts'
-import { Engine, type EngineStats, type Explanation } from './engine/engine.ts'
+import { Engine, type EngineStats, type Explanation, type PurgeOptions, type PurgeWhat } from './engine/engine.ts'
 import type { Settings } from './engine/generation.ts'
 import type { CdnRequest, Handler } from './engine/messages.ts'
+import type { Purge, PurgeJournal } from './engine/purges.ts'
 import { type Clock, systemClock } from './http/time.ts'
 import { stdoutSink } from './log/stdout.ts'
 import { type AnyConfig, resolveConfig, resolveSettings } from './resolve-config.ts'
 
-export type { Explanation } from './engine/engine.ts'
+export type { Explanation, PurgeOptions, PurgeWhat } from './engine/engine.ts'
+export type { Purge, PurgeJournal } from './engine/purges.ts'
 export type CdnStats = EngineStats
 
 export interface Cdn extends Handler {
@@ -18,6 +20,15 @@ export interface Cdn extends Handler {
   explain(request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'>): Promise<Explanation>
 
   stats(): CdnStats
+
+  /**
+   * What was asked for until now under a URL, with a surrogate key, under a prefix, or at all, is not reused any more when this resolves; what
+   * is under way neither. It costs the same for one response or a million.
+   *
+   * @throws TypeError when a URL is none.
+   * @throws Error when the journal cannot take it: it holds, but would not outlive this process.
+   */
+  purge(what: PurgeWhat, options?: PurgeOptions): Promise<Purge>
 
   /**
    * Replaces routes, origins, `name`, `semantics`, `slice`, `trustedProxies` and `maxRequestBody` by those of another configuration. Requests that
@@ -38,6 +49,8 @@ export interface Cdn extends Handler {
 export interface CdnOptions {
   /** Where time comes from. Tests pass a fake one. */
   clock?: Clock
+  /** Where purges outlive the process. Wanted as soon as what is stored does. */
+  purges?: PurgeJournal
   /** Takes what log sinks have to say to an operator: in words, on one line. Default: nobody. */
   onMessage?: (message: string) => void
 }
@@ -49,6 +62,7 @@ export function createCdn<const Origins extends OriginsConfig>(config: CdnConfig
   const engine = new Engine({
     ...resolved,
     log: resolved.log ?? [stdoutSink()],
+    purges: options.purges,
     clock,
     onMessage: options.onMessage ?? (() => {}),
   })

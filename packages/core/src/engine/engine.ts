@@ -42,6 +42,7 @@ import { forwardedFields, isLoop } from './forwarded.ts'
 import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
+import { type Purge, type PurgeJournal, Purges, softened, withoutScheme } from './purges.ts'
 import { Absences, Invalidations } from './recent.ts'
 import { RequestWith } from './request-with.ts'
 
@@ -49,9 +50,27 @@ export interface EngineOptions extends Settings {
   readonly store: Store
   readonly log: readonly LogSink[]
   readonly inFlight: InFlight
+  /** Where purges outlive the process, as what is stored does. */
+  readonly purges: PurgeJournal | undefined
   readonly clock: Clock
   /** Takes what sinks have to say to an operator. */
   readonly onMessage: (message: string) => void
+}
+
+export type PurgeWhat =
+  /** All variants of a URL, whatever the scheme. */
+  | { readonly url: string }
+  /** All that the origin gave this name, in Surrogate-Key or Cache-Tag. */
+  | { readonly surrogateKey: string }
+  /** All whose URL begins like this, host and path: "https://example.com/blog/". */
+  | { readonly prefix: string }
+  | { readonly everything: true }
+
+export interface PurgeOptions {
+  /** Leaves it to be served stale, as its windows allow. Default: false. */
+  readonly soft?: boolean
+  /** Default: a new one. */
+  readonly id?: string
 }
 
 export interface Explanation {
@@ -156,6 +175,9 @@ export class Engine implements Handler {
   readonly #storing = new Map<CacheKey, Promise<void>>()
   readonly #background = new Background()
   readonly #absences = new Absences()
+  readonly #purges = new Purges()
+  /** When the origin was asked last. A clock may be set back; what was asked for before a purge is purged all the same. */
+  #lastAsked: Millis = 0
   readonly #invalidations = new Invalidations()
   readonly #sinkFailures: number[]
   #storeFailures = 0
@@ -173,6 +195,9 @@ export class Engine implements Handler {
     this.#clock = options.clock
     this.#sinkFailures = options.log.map(() => 0)
     this.#host = this.#generation(options, randomUUID().slice(0, 8))
+    const { purges = [], gapUntil } = options.purges?.load() ?? {}
+    if (gapUntil !== undefined) this.#purges.purgeUntil(gapUntil)
+    for (const purge of purges) this.#purges.apply(purge)
     for (const sink of options.log) sink.open?.({ clock: options.clock, place: thisPlace, onMessage: options.onMessage })
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
   }
@@ -368,11 +393,11 @@ export class Engine implements Handler {
     if (route.policy.compress)
       exchange.request = new RequestWith(exchange.request, { fields: withChosenCoding(exchange.request.fields) })
     const known = this.#store.peek?.(exchange.key)
-    if (known !== undefined) return this.#answer(exchange, route, star, known)
+    if (known !== undefined) return this.#answer(exchange, route, star, this.#unpurged(known))
     return this.#store
       .lookup(exchange.key)
       .catch(() => this.#storeFailed([]))
-      .then((found) => this.#answer(exchange, route, star, found))
+      .then((found) => this.#answer(exchange, route, star, this.#unpurged(found)))
   }
 
   #answer(
@@ -542,7 +567,53 @@ export class Engine implements Handler {
   }
 
   async #lookedUp(key: CacheKey): Promise<readonly StoredResponse[]> {
-    return this.#store.peek?.(key) ?? (await this.#store.lookup(key).catch(() => this.#storeFailed([])))
+    return this.#unpurged(this.#store.peek?.(key) ?? (await this.#store.lookup(key).catch(() => this.#storeFailed([]))))
+  }
+
+  /** Without what has been purged since it was asked for. */
+  #unpurged(found: readonly StoredResponse[]): readonly StoredResponse[] {
+    if (this.#purges.isEmpty || found.every(({ meta }) => this.#purges.of(meta) === undefined)) return found
+    return found.flatMap((stored) => {
+      const purged = this.#purges.of(stored.meta)
+      if (purged === undefined) return [stored]
+      if (!purged.soft) {
+        this.#absences.note(stored.meta.key, 'purged', purged.at)
+        return []
+      }
+      return [{ meta: softened(stored.meta, purged.at), open: () => stored.open?.() }]
+    })
+  }
+
+  /**
+   * What was asked for until now under a URL, with a surrogate key, under a prefix, or at all, is not reused any more when this resolves; what
+   * is under way neither. With `soft`, it may be served stale.
+   *
+   * @throws Error when the journal cannot take it: it holds, but would not outlive this process.
+   */
+  async purge(what: PurgeWhat, { soft = false, id = randomUUID() }: PurgeOptions = {}): Promise<Purge> {
+    const at = Math.max(this.#clock.now(), this.#lastAsked)
+    const purge: Purge = { id, at, soft, ...this.#named(what) }
+    this.#purges.apply(purge)
+    // Whoever asks from now on does not join what began before.
+    this.#flights.clear()
+    if (purge.kind === 'url' && !soft) {
+      for (const scheme of ['http', 'https'])
+        await this.#store.remove(`${scheme}://${purge.value}` as CacheKey).catch(() => this.#storeFailed(0))
+    }
+    await this.#options.purges?.append(purge, () => this.#purges.all())
+    return purge
+  }
+
+  #named(what: PurgeWhat): Pick<Purge, 'kind' | 'value'> {
+    if ('everything' in what) return { kind: 'everything', value: '' }
+    if ('surrogateKey' in what) return { kind: 'surrogate-key', value: what.surrogateKey }
+    const { protocol, host, pathname, search } = new URL('url' in what ? what.url : what.prefix)
+    if ('prefix' in what) return { kind: 'prefix', value: host + (normalisedTarget(pathname) ?? pathname) }
+    const scheme = protocol.slice(0, -1)
+    const target = normalisedTarget(pathname + search) ?? pathname + search
+    const route = this.#host.router.find(scheme, host, target)?.route
+    const query = route?.kind === 'origin' ? route.policy.query : 'all'
+    return { kind: 'url', value: withoutScheme(cacheKey(scheme, normalisedAuthority(scheme, host), target, query)) }
   }
 
   #storeFailed<T>(instead: T): T {
@@ -683,6 +754,7 @@ export class Engine implements Handler {
     const { method, keep, part } = this.#asking(forwarded)
     let begun = this.#invalidations.begin()
     const requestedAt = this.#clock.now()
+    this.#lastAsked = Math.max(this.#lastAsked, requestedAt)
 
     let response: OriginResponse
     try {
@@ -1043,6 +1115,7 @@ export class Engine implements Handler {
     const origins = new Set([...this.#generations].flatMap(({ settings }) => settings.origins))
     await Promise.allSettled([...origins].map((origin) => origin.close?.()))
     await this.#store.close().catch(() => this.#storeFailed(undefined))
+    await this.#options.purges?.close().catch(() => undefined)
     await Promise.allSettled(log.map((sink) => sink.close()))
   }
 

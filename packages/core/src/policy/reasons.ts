@@ -39,6 +39,7 @@ export const REASONS = {
   head: 'the response to a HEAD has no body to store',
   // Why is it absent?
   invalidated: 'a later request changed the resource',
+  purged: 'it was purged',
   evicted: 'it was evicted to make room',
   changed: 'the origin had another version when a missing part was asked for',
   unsliceable: 'the origin sends parts of a body that nothing ties to one version',
