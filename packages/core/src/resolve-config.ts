@@ -116,8 +116,8 @@ export function resolveSettings(
   }
 }
 
-/** Elsewhere than on Fly, nobody is Fly Proxy, and whoever is in its networks is somebody else. */
-function resolveTrust(trusted: CdnConfig['trustedProxies']): Trust {
+/** Whose word about the client counts. Elsewhere than on Fly, nobody is Fly Proxy, and whoever is in its networks is somebody else. */
+export function resolveTrust(trusted: CdnConfig['trustedProxies']): Trust {
   if (trusted === undefined) return TRUSTS_NOBODY
   if (trusted === 'private') return trustOf(PRIVATE_NETWORKS)
   if (trusted !== 'fly') return trustOf(trusted)

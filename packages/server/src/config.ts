@@ -9,6 +9,7 @@ import {
   integer,
   isRecord,
   type Mistake,
+  mistake,
   oneOf,
   options,
   parseDuration,
@@ -42,8 +43,20 @@ export interface ServerConfig {
   grace?: Duration
   /** `false` for none. */
   admin?: false | AdminConfig
+  /** With it, this server speaks HTTPS, and HTTP/2 with those who want it. Default: HTTP. */
+  tls?: TlsConfig
+  /** Whether connections of `trustedProxies` begin with the PROXY protocol, version 1 or 2. Default: false. */
+  proxyProtocol?: boolean
   /** Whether `simple-cdn start` loads the configuration anew when its files change; SIGHUP does so in any case. Default: true. */
   watch?: boolean
+}
+
+/** The certificate of this server. When the files change, the next handshake has the new one. */
+export interface TlsConfig {
+  /** File with the certificate and those between it and its root, in PEM; a relative path begins beside the configuration. */
+  cert: string
+  /** File with its private key, in PEM. */
+  key: string
 }
 
 /** The store on disk. */
@@ -89,7 +102,9 @@ export function defineConfig<const Origins extends OriginsConfig>(config: Config
 export type AnyProgramConfig = Omit<AnyConfig, 'memory' | 'disk'> & Pick<ProgramConfig, 'memory' | 'disk' | 'server'>
 
 export interface ResolvedServer {
-  readonly listen: Omit<ListenOptions, 'onError'>
+  readonly listen: Omit<ListenOptions, 'onError' | 'certificate' | 'isProxy'>
+  readonly tls: TlsConfig | undefined
+  readonly proxyProtocol: boolean
   readonly admin: AdminOptions | undefined
   readonly graceMs: number
   readonly tunnelTimeoutMs: number
@@ -121,6 +136,8 @@ export const token = text((value) =>
     : `write at least ${MIN_TOKEN} characters without white space`,
 )
 
+const file = text((value) => (value === '' ? 'is empty; write the path of a file' : undefined))
+
 const adminOptions = options({ host, port, token })
 const admin: Check = (value, path) => (value === false ? [] : adminOptions(value, path))
 
@@ -135,6 +152,8 @@ const serverOptions = options({
   tunnelTimeout: timeout,
   grace: duration(0, MAX_SECONDS),
   admin,
+  tls: options({ cert: file, key: file }, { cert: 'the file of the certificate', key: 'the file of its private key' }),
+  proxyProtocol: oneOf(true, false),
   watch: oneOf(true, false),
 })
 
@@ -147,6 +166,9 @@ export function checkProgramConfig(config: unknown): readonly Mistake[] {
     ...(memory === undefined ? [] : size(LEAST_MEMORY, MAX_BYTES)(memory, 'memory')),
     ...(disk === undefined ? [] : diskOption(disk, 'disk')),
     ...(server === undefined ? [] : serverOptions(server, 'server')),
+    ...(isRecord(server) && server.proxyProtocol === true && cache.trustedProxies === undefined
+      ? mistake('server.proxyProtocol', 'is for connections of trustedProxies, and there are none; name them')
+      : []),
   ]
 }
 
@@ -172,6 +194,8 @@ export function resolveServer(server: ServerConfig): ResolvedServer {
       idleTimeoutMs: milliseconds(server.idleTimeout ?? '75s'),
     },
     admin: admin === false ? undefined : { host: admin.host ?? '127.0.0.1', port: admin.port ?? 0, token: admin.token },
+    tls: server.tls,
+    proxyProtocol: server.proxyProtocol ?? false,
     graceMs: milliseconds(server.grace ?? '30s'),
     tunnelTimeoutMs: milliseconds(server.tunnelTimeout ?? '1h'),
   }

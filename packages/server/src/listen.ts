@@ -1,14 +1,9 @@
 // The public listener: node:http with limits on everything a client can make wait or grow.
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { isPassedOn } from '@simple-cdn/core/node'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { type Http2StreamListener, isPassedOn } from '@simple-cdn/core/node'
+import { type Certificate, frontOf } from './front.ts'
+import { http2Connections } from './http2.ts'
 import { malformed, type Refusal, refusalOf } from './well-formed.ts'
 
 /** What can change while it listens. */
@@ -30,6 +25,10 @@ export interface ListenOptions extends Limits {
   readonly host: string | undefined
   /** 0: any that is free. */
   readonly port: number
+  /** With it, TLS, and HTTP/2 for those who want it. */
+  readonly certificate: Certificate | undefined
+  /** Whether a peer is a proxy that speaks the PROXY protocol. `undefined`: none does. */
+  readonly isProxy: ((address: string | undefined) => boolean) | undefined
   /** Trouble with the listening socket itself, which goes on listening. */
   readonly onError: (error: Error) => void
 }
@@ -40,6 +39,7 @@ type UpgradeListener = (request: IncomingMessage, socket: Socket, head: Buffer) 
 export interface Handlers {
   readonly request: RequestListener
   readonly upgrade: UpgradeListener
+  readonly stream: Http2StreamListener
 }
 
 export interface Listener {
@@ -47,6 +47,8 @@ export interface Listener {
   readonly stats: () => ListenerStats
   /** For connections from now on, and where it can for those there are. */
   limit(limits: Limits): void
+  /** For handshakes from now on. Throws when the two do not fit each other. */
+  use(certificate: Certificate): void
   /** Takes no more connections, lets each one finish what it has begun, and ends those that take longer than `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
@@ -59,6 +61,8 @@ export interface ListenerStats {
   readonly refused: number
   /** Connections ended because their client was silent for too long in the middle of a body. */
   readonly stalled: number
+  /** Connections that came to no request: a failed TLS handshake, or a proxy that did not say who it came for. */
+  readonly failedHandshakes: number
   /** Requests that were not HTTP as it should be. */
   readonly malformed: number
 }
@@ -91,9 +95,9 @@ interface Conversation {
 }
 
 /** Answers requests with `request`. Rejects when the address cannot be had. */
-export async function listen({ request: handle, upgrade }: Handlers, options: ListenOptions): Promise<Listener> {
+export async function listen({ request: handle, upgrade, stream }: Handlers, options: ListenOptions): Promise<Listener> {
   const conversations = new Map<Socket, Conversation>()
-  const counts = { dropped: 0, refused: 0, stalled: 0, malformed: 0 }
+  const counts = { dropped: 0, refused: 0, stalled: 0, failedHandshakes: 0, malformed: 0 }
   let draining = false
 
   const server = createServer({
@@ -105,14 +109,33 @@ export async function listen({ request: handle, upgrade }: Handlers, options: Li
     // Ours says what is wrong.
     requireHostHeader: false,
   })
-  let limits: Limits
+  let limits: Limits = options
+  const front = isBehindFront(options)
+    ? frontOf({
+        certificate: options.certificate,
+        isProxy: options.isProxy,
+        timeoutMs: () => limits.headTimeoutMs,
+        http1: (socket) => void server.emit('connection', socket),
+        http2: (socket) => {
+          // One connection is one client, however many streams it has.
+          if (connections() < limits.maxConnections) return http2.accept(socket)
+          counts.refused++
+          socket.destroy()
+        },
+        failed: () => counts.failedHandshakes++,
+      })
+    : undefined
+  /** What clients connect to. */
+  const listening = front?.server ?? server
+  const http2 = http2Connections(stream, () => limits, counts)
+  const connections = (): number => conversations.size + http2.sessions()
   const limit = (next: Limits): void => {
     limits = next
     Object.assign(server, { maxHeaderSize: next.maxHeadBytes })
     server.headersTimeout = next.headTimeoutMs
     server.keepAliveTimeout = next.idleTimeoutMs
     server.timeout = next.bodyTimeoutMs
-    server.maxConnections = next.maxConnections + ROOM_FOR_REFUSALS
+    listening.maxConnections = next.maxConnections + ROOM_FOR_REFUSALS
   }
   limit(options)
   // Who has said everything may still be waiting for the answer.
@@ -121,7 +144,7 @@ export async function listen({ request: handle, upgrade }: Handlers, options: Li
   server.on('connection', (socket: Socket) => {
     const conversation: Conversation = {
       responses: [],
-      tooMany: conversations.size >= limits.maxConnections,
+      tooMany: connections() >= limits.maxConnections,
       request: undefined,
       ended: false,
       expectsContinue: false,
@@ -140,7 +163,7 @@ export async function listen({ request: handle, upgrade }: Handlers, options: Li
       request.once('end', () => destroySoon.call(socket))
     }
   })
-  server.on('drop', () => counts.dropped++)
+  listening.on('drop', () => counts.dropped++)
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request
@@ -263,21 +286,27 @@ export async function listen({ request: handle, upgrade }: Handlers, options: Li
   })
 
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ port: options.port, host: options.host }, () => {
-      server.off('error', reject)
+    listening.once('error', reject)
+    listening.listen({ port: options.port, host: options.host }, () => {
+      listening.off('error', reject)
       resolve()
     })
   })
-  server.on('error', options.onError)
+  listening.on('error', options.onError)
+  // Looks for heads that take too long from then on.
+  if (front !== undefined) server.emit('listening')
 
   return {
-    url: urlOf(server),
+    url: urlOf(listening, options.certificate === undefined ? 'http' : 'https'),
     limit,
-    stats: () => ({ connections: conversations.size, ...counts }),
+    use: (certificate) => front?.use(certificate),
+    stats: () => ({ connections: connections(), ...counts }),
     async stop(graceMs) {
       draining = true
-      const closed = new Promise((resolve) => server.close(resolve))
+      const closed = new Promise((resolve) => listening.close(resolve))
+      if (front !== undefined) server.close()
+      front?.stop()
+      http2.drain()
       for (const [socket, { responses }] of conversations) {
         const last = responses.at(-1)
         if (last?.headersSent === false) last.shouldKeepAlive = false
@@ -286,6 +315,7 @@ export async function listen({ request: handle, upgrade }: Handlers, options: Li
       }
       const grace = setTimeout(() => {
         server.closeAllConnections()
+        http2.end()
         for (const socket of tunnels) socket.destroy()
       }, graceMs)
       await closed
@@ -343,8 +373,12 @@ function refuse(socket: Socket, refusal: Refusal): void {
   socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(end))
 }
 
-function urlOf(server: Server): string {
+function isBehindFront({ certificate, isProxy }: ListenOptions): boolean {
+  return certificate !== undefined || isProxy !== undefined
+}
+
+function urlOf(server: Server, scheme: string): string {
   const { address, port, family } = server.address() as AddressInfo
   const anywhere = address === '::' || address === '0.0.0.0'
-  return `http://${anywhere ? 'localhost' : family === 'IPv6' ? `[${address}]` : address}:${port}`
+  return `${scheme}://${anywhere ? 'localhost' : family === 'IPv6' ? `[${address}]` : address}:${port}`
 }

@@ -1,17 +1,13 @@
 // Another configuration for a server that runs: when one of its files changes, and when it is told to.
-import { type FSWatcher, watch } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { basename } from 'node:path'
 import type { AnyProgramConfig } from './config.ts'
 import type { ConfigSource } from './config-source.ts'
 import type { Log } from './log.ts'
 import type { RunningServer } from './start-server.ts'
+import { watchFiles } from './watch-files.ts'
 
-/** An editor writes a file in several steps, and a deployment several files. */
-const SETTLE_MS = 200
 /** A function that makes a configuration may ask others, who may never answer. */
 const MAX_LOAD_MS = 30_000
-/** A configuration that imports files from more folders is watched only in so many. */
-const MAX_FOLDERS = 64
 
 export interface Reloader {
   /** Loads the configuration and gives it to the server; the one there is stays when that fails, and the log says why. */
@@ -32,8 +28,7 @@ export interface ReloaderOptions {
 }
 
 export function reloader({ path, source, check, server, log, isWatching }: ReloaderOptions): Reloader {
-  const watchers = new Map<string, FSWatcher>()
-  let settling: NodeJS.Timeout | undefined
+  const watching = isWatching ? watchFiles(source.files, changed, log) : undefined
   let loading: Promise<void> = Promise.resolve()
   let isWaiting = false
   let isStopped = false
@@ -50,7 +45,7 @@ export function reloader({ path, source, check, server, log, isWatching }: Reloa
       const message = error instanceof Error ? error.message : String(error)
       log.error({ config: path, why, error: message }, `the configuration stays as it was: ${message}`)
     }
-    watchFolders()
+    watching?.look()
   }
 
   /** One after another. What is asked for while one waits for its turn is what that one will load. */
@@ -62,48 +57,15 @@ export function reloader({ path, source, check, server, log, isWatching }: Reloa
     return loading
   }
 
-  /** Folders, not files: most programs write a new file and put it in the place of the old one. */
-  function watchFolders(): void {
-    if (!isWatching || isStopped) return
-    for (const folder of new Set([...source.files()].map((file) => dirname(file)))) {
-      if (watchers.has(folder)) continue
-      if (watchers.size >= MAX_FOLDERS) {
-        log.warn({ folder }, `changes in ${folder} are not noticed: more than ${MAX_FOLDERS} folders; send SIGHUP after one`)
-        return
-      }
-      try {
-        const watcher = watch(folder, { persistent: false }, changed)
-        watcher.on('error', (error) => unwatched(folder, error))
-        watchers.set(folder, watcher)
-      } catch (error) {
-        unwatched(folder, error)
-      }
-    }
-  }
-
-  function unwatched(folder: string, error: unknown): void {
-    watchers.get(folder)?.close()
-    watchers.delete(folder)
-    log.warn({ folder, error: String(error) }, `changes in ${folder} are not noticed; send SIGHUP after one`)
-  }
-
   function changed(): void {
-    if (settling !== undefined || isStopped) return
-    settling = setTimeout(() => {
-      settling = undefined
-      if (!source.hasChanged()) return
-      void reload('its files have changed')
-    }, SETTLE_MS)
-    settling.unref()
+    if (source.hasChanged()) void reload('its files have changed')
   }
 
-  watchFolders()
   return {
     reload,
     stop() {
       isStopped = true
-      clearTimeout(settling)
-      for (const watcher of watchers.values()) watcher.close()
+      watching?.stop()
     },
   }
 }

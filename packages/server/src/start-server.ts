@@ -1,8 +1,9 @@
 // startServer(): the cache behind a listener, with an admin listener beside it.
 import { type CdnStats, createCdn, stdoutSink, systemClock } from '@simple-cdn/core'
-import { configError, configWarnings, mistakeLine } from '@simple-cdn/core/config'
-import { toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
+import { configError, configWarnings, mistakeLine, resolveTrust } from '@simple-cdn/core/config'
+import { toHttp2Handler, toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
+import { certificateFiles, readCertificate } from './certificate-files.ts'
 import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, type ServerConfig } from './config.ts'
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
@@ -58,18 +59,27 @@ export async function startServer({
 
   const onError = (error: Error): void => log.error({ error: error.message }, 'the listener is in trouble')
   // Who comes while the disk is looked through waits, rather than being sent away.
+  let trust = resolveTrust(cache.trustedProxies)
   const begun = Promise.withResolvers<Handlers>()
   let handlers: Handlers = {
     request: (request, response) => void begun.promise.then((begin) => begin.request(request, response)),
     upgrade: (request, socket, head) => void begun.promise.then((begin) => begin.upgrade(request, socket, head)),
+    stream: (...asked) => void begun.promise.then((begin) => begin.stream(...asked)),
   }
   const listener = await listen(
     {
       request: (request, response) => handlers.request(request, response),
       upgrade: (request, socket, head) => handlers.upgrade(request, socket, head),
+      stream: (...asked) => handlers.stream(...asked),
     },
-    { ...server.listen, onError },
+    {
+      ...server.listen,
+      certificate: server.tls && readCertificate(server.tls, folder),
+      isProxy: server.proxyProtocol ? (address) => trust.trusts(address) : undefined,
+      onError,
+    },
   )
+  const certificates = server.tls && certificateFiles(server.tls, folder, (certificate) => listener.use(certificate), log)
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
   const live = liveLog()
   const cdn = createCdn(
@@ -83,6 +93,7 @@ export async function startServer({
   )
   handlers = {
     request: toNodeHandler(cdn),
+    stream: toHttp2Handler(cdn),
     upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),
   }
   begun.resolve(handlers)
@@ -126,6 +137,7 @@ export async function startServer({
     await drained
     await cdn.close({ graceMs: Math.max(0, end - systemClock.now()) })
     trouble.stop()
+    certificates?.stop()
     if (access !== undefined) await removeAdminAccess(dataFolder(folder), access)
     await admin?.close()
     log.info({}, 'stopped')
@@ -139,6 +151,8 @@ export async function startServer({
     cdn.reconfigure(settings)
     server = { ...resolveServer(outweighed), admin: server.admin }
     listener.limit(server.listen)
+    trust = resolveTrust(settings.trustedProxies)
+    if (server.tls !== undefined) certificates?.reread(server.tls)
     for (const warning of configWarnings(settings)) log.warn({ path: warning.path }, mistakeLine(warning))
     const kept = keptUntilRestart(config, { ...next, server: outweighed }, { ...config.server, ...overrides })
     if (kept.length > 0)
@@ -185,6 +199,9 @@ function keptUntilRestart(started: AnyProgramConfig, next: AnyProgramConfig, sta
     'server.host': [startedServer.host, server.host],
     'server.port': [startedServer.port, server.port],
     'server.admin': [startedServer.admin, server.admin],
+    // A certificate can be exchanged, not begun or ended with.
+    'server.tls': [startedServer.tls !== undefined, server.tls !== undefined],
+    'server.proxyProtocol': [startedServer.proxyProtocol ?? false, server.proxyProtocol ?? false],
   }
   return Object.entries(pairs).flatMap(([name, [before, after]]) =>
     JSON.stringify(before) === JSON.stringify(after) ? [] : [name],

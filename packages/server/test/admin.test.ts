@@ -105,7 +105,7 @@ describe('the admin listener', { timeout: 20_000 }, () => {
     await until(() => entries.length === 2)
     const { requests, hits, open, store, log, listener } = JSON.parse((await ask('/stats')).text)
     assert.deepEqual({ requests, hits, open }, { requests: 2, hits: 1, open: 0 })
-    assert.deepEqual(listener, { connections: 1, dropped: 0, refused: 0, stalled: 0, malformed: 0 })
+    assert.deepEqual(listener, { connections: 1, dropped: 0, refused: 0, stalled: 0, failedHandshakes: 0, malformed: 0 })
     assert.deepEqual([store.name, store.responses, store.failures], ['memory', 1, 0])
     assert.deepEqual(log[0], { name: 'test', failed: 0, dropped: 0 })
   })

@@ -5,6 +5,7 @@ import { CdnError } from '../errors.ts'
 import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 
+export { type Http2StreamListener, toHttp2Handler } from './http2.ts'
 export { isPassedOn, toUpgradeHandler, type UpgradeHandlerOptions } from './upgrade.ts'
 
 /** For `http.createServer(toNodeHandler(cdn))`. */

@@ -1,4 +1,4 @@
-// A certificate that names 127.0.0.1, good until 2126, and its key, which guards nothing.
+// Two certificates that name 127.0.0.1, good until 2126, and their keys, which guard nothing.
 export const certificate = `-----BEGIN CERTIFICATE-----
 MIIBmjCCAUGgAwIBAgIUWf/yEai+W5uvJKWoaovOyZHfc7UwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNTA3MDMxMVoYDzIxMjYxMTAx
@@ -16,5 +16,25 @@ export const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3tB1QwhEdxg2SfUr
 48yppMrpMGELl6eUnxGvUhmyg7ShRANCAAS1ohTQVxx2ptNWunFw+/8aQ/Tdjk3Q
 rYmN19YqOiaZNX4wgdQrW+RaOUSgk7WMYBr+iawO8rx1/lgKNL80+0SV
+-----END PRIVATE KEY-----
+`
+
+export const anotherCertificate = `-----BEGIN CERTIFICATE-----
+MIIBljCCAT2gAwIBAgIUTKDNMRBv/rdMTKwUvDh/nZtYLakwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHYW5vdGhlcjAgFw0yNjExMzAwNTUzMjdaGA8yMTI2MTEwNjA1
+NTMyN1owEjEQMA4GA1UEAwwHYW5vdGhlcjBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABOT6Vi9lPfDwmp1LQL1Q+3bdhLrX9Hl0UIoPk79DXizkNwtS4Y+iTnVfwr9K
+sdV/8W8ZAZcYmnGtozcGG+nOdyWjbzBtMB0GA1UdDgQWBBShzcUfL46KjQ6Vz8Sf
+pXokRY+PhzAfBgNVHSMEGDAWgBShzcUfL46KjQ6Vz8SfpXokRY+PhzAPBgNVHRMB
+Af8EBTADAQH/MBoGA1UdEQQTMBGHBH8AAAGCCWxvY2FsaG9zdDAKBggqhkjOPQQD
+AgNHADBEAiAe6KKjzk+OYZMbRA9CuscfKkx7tYYmIr1rxCqIIpFciAIgBKyvAY5C
+EW3tdxaTO840ugi1QCWE7HwDb7vujnLPkno=
+-----END CERTIFICATE-----
+`
+
+export const anotherKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/lwTyuuFK77XAm4E
+xRD8afENx6bQp6OKYwPO3evKD1ChRANCAATk+lYvZT3w8JqdS0C9UPt23YS61/R5
+dFCKD5O/Q14s5DcLUuGPok51X8K/SrHVf/FvGQGXGJpxraM3Bhvpzncl
 -----END PRIVATE KEY-----
 `

@@ -86,6 +86,7 @@ function explained(error: unknown, admin: ServerConfig['admin']): unknown {
   const host = failed.address ?? failed.hostname
   const where = port === undefined ? host : `${host}, port ${port}`
   const option = admin && admin.port === port ? 'server.admin.port' : '--port'
+  if (code === 'CDN_CONFIG_INVALID') return new Failure((error as Error).message)
   if (code === 'EADDRINUSE') return new Failure(`another program listens on ${where}; end it, or choose another with ${option}`)
   if (code === 'EACCES') return new Failure(`this user may not listen on ${where}; ports below 1024 need a privilege`)
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return new Failure(`this machine has no ${where}; choose another host`)

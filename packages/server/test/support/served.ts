@@ -33,7 +33,7 @@ export interface Said {
 
 export interface ServeOptions extends ServerConfig {
   /** What the configuration says beside origins, routes and log. */
-  cache?: Pick<CdnConfig, 'maxRequestBody' | 'memory'>
+  cache?: Pick<CdnConfig, 'maxRequestBody' | 'memory' | 'trustedProxies'>
   /** In place of the one that `answer` is for. */
   origin?: Origin
   /** Default: whatever was asked for is not cached, and the body says what it was. */
