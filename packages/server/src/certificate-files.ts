@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { configError, type Mistake } from '@simple-cdn/core/config'
-import type { TlsConfig } from './config.ts'
+import type { HttpsConfig } from './config.ts'
 import type { Certificate } from './front.ts'
 import type { Log } from './log.ts'
 import { watchFiles } from './watch-files.ts'
 
 /** @throws ConfigError CDN_CONFIG_INVALID when a file cannot be read, or the two do not fit each other. */
-export function readCertificate({ cert, key }: TlsConfig, folder: string): Certificate {
+export function readCertificate({ cert, key }: HttpsConfig, folder: string): Certificate {
   const mistakes: Mistake[] = []
   const read = (name: string, path: string): string => {
     try {
@@ -31,20 +31,20 @@ export function readCertificate({ cert, key }: TlsConfig, folder: string): Certi
 
 export interface CertificateFiles {
   /** Reads them again, at once. Those of another configuration, from now on. */
-  reread(tls?: TlsConfig): void
+  reread(tls?: HttpsConfig): void
   stop(): void
 }
 
 /** Gives a certificate that has changed to `use`. While files do not fit each other, as in the middle of a renewal, the one there is stays. */
 export function certificateFiles(
-  tls: TlsConfig,
+  tls: HttpsConfig,
   folder: string,
   use: (certificate: Certificate) => void,
   log: Log,
 ): CertificateFiles {
   let { cert, key } = tls
   let used = readCertificate(tls, folder)
-  const reread = (next?: TlsConfig): void => {
+  const reread = (next?: HttpsConfig): void => {
     if (next !== undefined) ({ cert, key } = next)
     try {
       const found = readCertificate({ cert, key }, folder)

@@ -44,7 +44,7 @@ export interface ServerConfig {
   /** `false` for none. */
   admin?: false | AdminConfig
   /** With it, this server speaks HTTPS, and HTTP/2 with those who want it. Default: HTTP. */
-  tls?: TlsConfig
+  tls?: HttpsConfig
   /** Whether connections of `trustedProxies` begin with the PROXY protocol, version 1 or 2. Default: false. */
   proxyProtocol?: boolean
   /** Whether `simple-cdn start` loads the configuration anew when its files change; SIGHUP does so in any case. Default: true. */
@@ -52,7 +52,7 @@ export interface ServerConfig {
 }
 
 /** The certificate of this server. When the files change, the next handshake has the new one. */
-export interface TlsConfig {
+export interface HttpsConfig {
   /** File with the certificate and those between it and its root, in PEM; a relative path begins beside the configuration. */
   cert: string
   /** File with its private key, in PEM. */
@@ -103,7 +103,7 @@ export type AnyProgramConfig = Omit<AnyConfig, 'memory' | 'disk'> & Pick<Program
 
 export interface ResolvedServer {
   readonly listen: Omit<ListenOptions, 'onError' | 'certificate' | 'isProxy'>
-  readonly tls: TlsConfig | undefined
+  readonly tls: HttpsConfig | undefined
   readonly proxyProtocol: boolean
   readonly admin: AdminOptions | undefined
   readonly graceMs: number

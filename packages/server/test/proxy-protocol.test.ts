@@ -169,7 +169,7 @@ describe('a connection that begins with it', { concurrency: true, timeout: 30_00
       [code, stderr],
       [
         1,
-        'simple-cdn: cdn.config.json has a mistake:\n  server.proxyProtocol: is for connections of trustedProxies, and there are none; name them\n',
+        'simple-cdn: cdn.config.json has a mistake:\n  line 1: server.proxyProtocol: is for connections of trustedProxies, and there are none; name them\n',
       ],
     )
   })

@@ -160,7 +160,7 @@ describe('simple-cdn start', options, () => {
     await until('stays as it was')
     assert.match(
       stderr(),
-      /the configuration stays as it was: cdn\.config\.json has 2 mistakes:\\n {2}memory: .*\\n {2}server\.port: /,
+      /the configuration stays as it was: cdn\.config\.json has 2 mistakes:\\n {2}line 1: memory: .*\\n {2}line 1: server\.port: /,
     )
     write(
       'cdn.config.json',
