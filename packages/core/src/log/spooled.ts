@@ -72,6 +72,8 @@ interface Active {
   readonly stopAging: () => void
   length: number
   isDirty: boolean
+  /** Resolves when all syncs that were begun have ended. */
+  synced: Promise<void>
 }
 
 interface Queued {
@@ -298,7 +300,16 @@ class Spool {
       throw error
     }
     const stopAging = this.#host.clock.after(this.#options.rotateMs, () => this.#then(() => this.#rotate(path)))
-    this.#active = { path, file, date, headBytes: head.byteLength, stopAging, length: head.byteLength, isDirty: true }
+    this.#active = {
+      path,
+      file,
+      date,
+      headBytes: head.byteLength,
+      stopAging,
+      length: head.byteLength,
+      isDirty: true,
+      synced: Promise.resolve(),
+    }
     this.#diskBytes += head.byteLength
     return this.#active
   }
@@ -306,15 +317,16 @@ class Spool {
   #syncSoon(): void {
     if (this.#isSyncing) return
     this.#isSyncing = true
-    this.#host.clock.after(this.#options.fsyncMs, () =>
-      this.#then(async () => {
-        this.#isSyncing = false
-        const active = this.#active
-        if (active === undefined || !active.isDirty) return
-        active.isDirty = false
-        await active.file.sync().catch((error) => this.#trouble(`cannot sync ${active.path}`, error))
-      }),
-    )
+    this.#host.clock.after(this.#options.fsyncMs, () => {
+      this.#isSyncing = false
+      const active = this.#active
+      if (active === undefined || !active.isDirty) return
+      active.isDirty = false
+      // Not in line with what is written: a disk that takes its time for this must not hold up the lines that come meanwhile.
+      active.synced = active.synced
+        .then(() => active.file.sync())
+        .catch((error) => this.#trouble(`cannot sync ${active.path}`, error))
+    })
   }
 
   /** Closes the file that is being written, or nothing when it is not `path` any more, and has it delivered. */
@@ -323,6 +335,7 @@ class Spool {
     if (active === undefined || (path !== undefined && active.path !== path)) return
     this.#active = undefined
     active.stopAging()
+    await active.synced
     try {
       await active.file.sync()
     } catch (error) {
@@ -344,6 +357,7 @@ class Spool {
     if (active.length > active.headBytes) return this.#rotate()
     this.#active = undefined
     active.stopAging()
+    await active.synced
     this.#diskBytes -= active.length
     await active.file.close().catch(() => {})
     await unlink(active.path).catch(() => {})

@@ -221,6 +221,38 @@ describe('a queue on disk', () => {
     )
   })
 
+  it('goes on writing while the disk takes its time to sync, and delivers only what is synced', async (t) => {
+    const { sink, sequences } = memorySink()
+    const { promise: slow, resolve: synced } = Promise.withResolvers<void>()
+    let writes = 0
+    let syncs = 0
+    const openFile = async (path: string): Promise<SpoolFile> => {
+      const file = await openSpoolFile(path)
+      return {
+        ...file,
+        async write(bytes, at) {
+          await file.write(bytes, at)
+          writes++
+        },
+        async sync() {
+          syncs++
+          await slow
+          await file.sync()
+        },
+      }
+    }
+    const { write, until, clock } = begin(t, sink, { folder: newFolder(t), fsyncMs: 1_000, rotateMs: 10_000, openFile })
+    write(0, 10)
+    await until(() => syncs === 1)
+    const before = writes
+    write(10, 20)
+    await until(() => writes > before)
+    await clock.advance(20_000)
+    assert.deepEqual(sequences(), [])
+    synced()
+    await until(() => sequences().length === 20)
+  })
+
   it('outlives a full disk: what it holds in memory is written when there is room, the rest is counted', async (t) => {
     const folder = newFolder(t)
     const { sink, sequences, days } = memorySink()
