@@ -2,7 +2,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Cdn } from '@simple-cdn/core'
+import type { Cdn, PurgeWhat } from '@simple-cdn/core'
 import type { LiveLog } from './live-log.ts'
 
 export interface AdminOptions {
@@ -21,13 +21,18 @@ export interface Admin {
 
 /** What the admin listener tells about. */
 export interface Subject {
-  readonly cdn: Pick<Cdn, 'explain'>
+  readonly cdn: Pick<Cdn, 'explain' | 'purge'>
   /** Whether it takes new requests: not while it drains. */
   ready(): boolean
   stats(): object
+  /** Takes what was done, and by whom, for the operational log. */
+  audit(facts: object, message: string): void
   /** Follows the log. */
   readonly live: LiveLog
 }
+
+/** Of the body of a request to purge. */
+const MAX_PURGE_LENGTH = 1024 * 1024
 
 interface Answer {
   readonly status: number
@@ -39,7 +44,11 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
   const token = options.token ?? randomBytes(24).toString('base64url')
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     // No token, no answer: not even whether there is such a path.
-    if (!isAuthorized(request, token)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
+    const isPurge = request.url === '/purge'
+    if (!isAuthorized(request, token)) {
+      if (isPurge) subject.audit({ from: request.socket.remoteAddress }, 'a purge was refused: without the token')
+      return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
+    }
     const url = URL.parse(request.url ?? '', 'http://admin')
     if (request.method === 'GET' && url?.pathname === '/tail') return void tail(url.searchParams, subject.live, response)
     void answer(request, subject)
@@ -62,7 +71,9 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
   }
 }
 
-async function answer(request: IncomingMessage, { cdn, ready, stats }: Subject): Promise<Answer> {
+async function answer(request: IncomingMessage, subject: Subject): Promise<Answer> {
+  const { cdn, ready, stats } = subject
+  if (request.method === 'POST' && request.url === '/purge') return purge(request, subject)
   if (request.method !== 'GET') return { status: 405, body: { error: 'only GET' } }
   const url = URL.parse(request.url ?? '', 'http://admin')
   if (url === null) return { status: 400, body: { error: 'the target is not a URL' } }
@@ -76,7 +87,7 @@ async function answer(request: IncomingMessage, { cdn, ready, stats }: Subject):
     case '/explain':
       return explain(url.searchParams, cdn)
     default:
-      return { status: 404, body: { error: 'there are /health, /ready, /stats, /tail and /explain' } }
+      return { status: 404, body: { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' } }
   }
 }
 
@@ -92,6 +103,47 @@ function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): 
   } catch (error) {
     send(response, 400, { error: (error as Error).message })
   }
+}
+
+/** All of a request is purged, or, where something in it is wrong, nothing. */
+async function purge(request: IncomingMessage, { cdn, audit }: Subject): Promise<Answer> {
+  let text = ''
+  for await (const chunk of request.setEncoding('utf8')) {
+    text += chunk
+    if (text.length > MAX_PURGE_LENGTH) return { status: 413, body: { error: `more than ${MAX_PURGE_LENGTH} characters` } }
+  }
+  let asked: { readonly purge: readonly PurgeWhat[]; readonly soft: boolean }
+  try {
+    asked = purgesIn(text)
+  } catch (error) {
+    return { status: 400, body: { error: (error as Error).message } }
+  }
+  const purged = []
+  for (const what of asked.purge) {
+    const done = await cdn.purge(what, { soft: asked.soft })
+    audit({ purge: done, from: request.socket.remoteAddress }, `purged ${done.kind} ${done.value}`.trimEnd())
+    purged.push(done)
+  }
+  return { status: 200, body: { purged } }
+}
+
+/** @throws Error that says what is wrong. */
+function purgesIn(text: string): { readonly purge: readonly PurgeWhat[]; readonly soft: boolean } {
+  const example =
+    '{ "purge": [{ "url": "https://example.com/" }, { "surrogateKey": "pages" }, { "prefix": "https://example.com/blog/" }, { "everything": true }], "soft": false }'
+  const asked = JSON.parse(text) as { purge?: unknown; soft?: unknown }
+  const list = Array.isArray(asked?.purge) ? (asked.purge as Record<string, unknown>[]) : []
+  if (list.length === 0 || (asked.soft !== undefined && typeof asked.soft !== 'boolean')) throw new Error(`write ${example}`)
+  for (const what of list) {
+    const [name = '', ...more] = Object.keys(Object(what))
+    const value = what[name]
+    const isUrl =
+      (name === 'url' || name === 'prefix') && typeof value === 'string' && /^https?:\/\/./i.test(value) && URL.canParse(value)
+    const isKey = name === 'surrogateKey' && typeof value === 'string' && value !== ''
+    if (more.length > 0 || !(isUrl || isKey || (name === 'everything' && value === true)))
+      throw new Error(`${JSON.stringify(what)} names nothing; write ${example}`)
+  }
+  return { purge: list as unknown as PurgeWhat[], soft: asked.soft === true }
 }
 
 async function explain(query: URLSearchParams, cdn: Subject['cdn']): Promise<Answer> {

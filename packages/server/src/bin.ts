@@ -1,4 +1,4 @@
-// The command line: simple-cdn start, check, explain, logs, downloads.
+// The command line: simple-cdn start, check, explain, purge, logs, downloads.
 import { readFileSync } from 'node:fs'
 import { suggestion } from '@simple-cdn/core/config'
 import { readArguments } from './arguments.ts'
@@ -7,10 +7,11 @@ import type { Command } from './commands/command.ts'
 import { downloads } from './commands/downloads.ts'
 import { explain } from './commands/explain.ts'
 import { logs } from './commands/logs.ts'
+import { purge } from './commands/purge.ts'
 import { start } from './commands/start.ts'
 import { Failure } from './failure.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { start, check, explain, logs, downloads }
+const COMMANDS: Readonly<Record<string, Command>> = { start, check, explain, purge, logs, downloads }
 const HELP = { type: 'boolean', short: 'h' } as const
 
 const USAGE = `Usage:

@@ -10,6 +10,7 @@ import { openDisk } from './disk.ts'
 import { type Handlers, type ListenerStats, listen } from './listen.ts'
 import { liveLog } from './live-log.ts'
 import { type Log, stderrLog } from './log.ts'
+import { purgeJournal } from './purge-journal.ts'
 import { watchTrouble } from './trouble.ts'
 
 /** Options given here outweigh those of `config.server`. */
@@ -82,6 +83,7 @@ export async function startServer({
   const certificates = server.tls && certificateFiles(server.tls, folder, (certificate) => listener.use(certificate), log)
   const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
   const live = liveLog()
+  const onMessage = (message: string): void => log.warn({}, message)
   const cdn = createCdn(
     {
       ...cache,
@@ -89,7 +91,17 @@ export async function startServer({
       ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
       ...(below === undefined ? {} : { disk: below }),
     },
-    { onMessage: (message) => log.warn({}, message) },
+    {
+      onMessage,
+      ...(below !== undefined && {
+        purges: purgeJournal({
+          folder: dataFolder(folder),
+          hasCache: below.stats().responses > 0,
+          now: () => systemClock.now(),
+          onMessage,
+        }),
+      }),
+    },
   )
   handlers = {
     request: toNodeHandler(cdn),
@@ -102,6 +114,7 @@ export async function startServer({
     cdn,
     live,
     ready: () => !draining,
+    audit: (facts: object, message: string) => log.info(facts, message),
     stats: () => ({ ...cdn.stats(), listener: listener.stats(), process: process.memoryUsage() }),
   }
   let admin: Admin | undefined

@@ -56,8 +56,8 @@ describe('the admin listener', { timeout: 20_000 }, () => {
   const answers: readonly [path: string, status: number, body: unknown][] = [
     ['/health', 200, { healthy: true }],
     ['/ready', 200, { ready: true }],
-    ['/none', 404, { error: 'there are /health, /ready, /stats, /tail and /explain' }],
-    ['/', 404, { error: 'there are /health, /ready, /stats, /tail and /explain' }],
+    ['/none', 404, { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' }],
+    ['/', 404, { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' }],
     ['/explain', 400, { error: '"" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     ['/explain?url=/a', 400, { error: '"/a" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     [

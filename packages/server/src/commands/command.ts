@@ -20,6 +20,11 @@ export interface Values {
   readonly sizes?: string
   readonly minute?: string
   readonly json?: boolean
+  readonly url?: readonly string[]
+  readonly key?: readonly string[]
+  readonly prefix?: readonly string[]
+  readonly everything?: boolean
+  readonly soft?: boolean
 }
 
 export interface Command {
