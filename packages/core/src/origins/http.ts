@@ -165,6 +165,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #queuedBytes = 0
   #receivedBytes = 0
   #declaredBytes = Number.NaN
+  #trailers: Fields = []
   #ended = false
   #failure: CdnError | undefined
   #wake: (() => void) | undefined
@@ -207,7 +208,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return void this.#refuse(`used the transfer coding "${codings.join(', ')}"`)
     this.#answered = true
     this.#declaredBytes = Number(fieldValue(fields, 'content-length') ?? Number.NaN)
-    this.head.resolve({ status, fields, body: this.#body() })
+    this.head.resolve({ status, fields, body: this.#body(), trailers: () => this.#trailers })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -218,7 +219,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#wake?.()
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller?: Dispatcher.DispatchController): void {
+    this.#trailers = decoded((controller?.rawTrailers ?? []) as Buffer[])
     this.#ended = true
     this.#wake?.()
     this.#progress.ended()

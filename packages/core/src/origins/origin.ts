@@ -20,6 +20,8 @@ export interface OriginResponse {
   readonly fields: Fields
   /** Throws CDN_ORIGIN_BROKE_OFF or CDN_ORIGIN_TIMEOUT when it ends early. Leaving the loop early releases the connection. */
   readonly body: AsyncIterable<Uint8Array>
+  /** The fields that came after the body, once that has ended. */
+  trailers?(): Fields
 }
 
 /** `tunnel` is the connection itself, when it has changed its protocol (101); what came after the head is still to be read from it. */
