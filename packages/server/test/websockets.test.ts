@@ -1,12 +1,15 @@
 // WebSockets through the program: the handshake, bytes both ways, and every way in which such a connection ends.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import type { Fields, LogEntry } from '@simple-cdn/core'
-import { startServer } from 'simple-cdn'
+import { type ServerConfig, startServer } from 'simple-cdn'
 import { WebSocket, WebSocketServer } from 'ws'
 import { certificate, key } from '../../core/test/support/certificate.ts'
 import { listening, rawOrigin } from '../../core/test/support/raw-origin.ts'
@@ -22,7 +25,7 @@ const ask = (target = '/chat', fields = '') =>
   `GET ${target} HTTP/1.1\r\nHost: cdn.test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${fields}\r\n`
 
 /** The program's server before an origin, and what it logs. */
-async function before(t: TestContext, url: string, server: { tunnelTimeout?: number; maxConnections?: number } = {}) {
+async function before(t: TestContext, url: string, server: ServerConfig = {}) {
   const entries: LogEntry[] = []
   const { happened, until } = watched()
   const running = await startServer({
@@ -163,6 +166,26 @@ describe('a handshake', options, () => {
     ])
       assert.ok(head.includes(`\r\n${line}\r\n`), line)
     assert.ok(!head.includes('9.9.9.9'))
+  })
+
+  test('may come over TLS', async (t) => {
+    const origin = await agreeing(t, echo)
+    const folder = temporaryFolder(t)
+    const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+    writeFileSync(tls.cert, certificate)
+    writeFileSync(tls.key, key)
+    const { url, logged } = await before(t, origin.url, { tls })
+    const client = connectTls({ port: Number(new URL(url).port), host: '127.0.0.1', ca: certificate })
+    t.after(() => client.destroy())
+    let received = ''
+    client.on('data', (chunk) => {
+      received += chunk
+    })
+    client.write(`${ask()}there and back`)
+    while (!received.endsWith('there and back')) await once(client, 'data')
+    client.end()
+    const entry = await logged(1)
+    assert.deepEqual([entry.status, entry.url], [101, 'https://cdn.test/chat'])
   })
 
   test('may be followed by bytes before it is answered', async (t) => {

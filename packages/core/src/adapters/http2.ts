@@ -122,7 +122,12 @@ function send(answer: CdnResponse, stream: ServerHttp2Stream): void {
     return
   }
   try {
-    stream.respond({ ...headersOf(answer.fields), ':status': answer.status }, { endStream: answer.body === undefined })
+    const waitForTrailers = answer.trailers !== undefined
+    stream.respond(
+      { ...headersOf(answer.fields), ':status': answer.status },
+      { endStream: answer.body === undefined, waitForTrailers },
+    )
+    if (waitForTrailers) stream.once('wantTrailers', () => stream.sendTrailers(headersOf(answer.trailers?.() ?? [])))
   } catch (error) {
     letGo(answer.body)
     sendInstead(answer, error, stream)

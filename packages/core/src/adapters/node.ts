@@ -160,6 +160,10 @@ function sendBody(answer: CdnResponse, response: ServerResponse): void {
   else response.end(Buffer.from(body.buffer, body.byteOffset, bytes).toString('latin1'), 'latin1')
 }
 
+function pairs(fields: Fields): [string, string][] {
+  return Array.from({ length: fields.length / 2 }, (_, at) => [fields[2 * at] as string, fields[2 * at + 1] as string])
+}
+
 async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, response: ServerResponse): Promise<void> {
   let bytes = 0
   let broke: unknown
@@ -184,7 +188,12 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
       if ((await Promise.race([closed, out])) instanceof Error) await closed
     }
     // On some versions of Node, a response that is ended after its connection has gone counts as sent.
-    if (!response.closed) response.end()
+    if (!response.closed) {
+      const trailers = answer.trailers?.() ?? []
+      // Only a body in chunks has a place for them, and Node drops them without one.
+      if (trailers.length > 0) response.addTrailers(pairs(trailers))
+      response.end()
+    }
   } catch (error) {
     // Broken off: the client must be able to tell, so the connection ends without an end of the message.
     if (!response.closed) broke = error

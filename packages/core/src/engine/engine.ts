@@ -16,6 +16,7 @@ import {
   selects,
 } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
+import { passedTrailers, takesTrailers } from '../http/trailers.ts'
 import { strongValidator, validationFields } from '../http/validators.ts'
 import { thisPlace } from '../log/place.ts'
 import type { LogSink } from '../log/sink.ts'
@@ -1015,6 +1016,8 @@ export class Engine implements Handler {
         if (response.status === 204) fields = withoutFields(fields, CONTENT_LENGTH)
         const bodiless = request.method === 'HEAD' || response.status === 204 || response.status === 304
         if (bodiless) await discard(response)
+        else if (response.trailers !== undefined && takesTrailers(request.fields))
+          exchange.trailers = () => passedTrailers(response.trailers?.() ?? [])
         return exchange.respond(response.status, fields, bodiless ? undefined : response.body, undefined)
       }
       case 'failed': {

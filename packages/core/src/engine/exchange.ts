@@ -62,6 +62,7 @@ export class Exchange implements CdnResponse {
   status = 500
   fields: Fields = []
   body: Body | undefined
+  trailers: (() => Fields) | undefined
   tunnel: Duplex | undefined
 
   /** What it began under. */

@@ -28,6 +28,8 @@ export interface CdnResponse {
   readonly fields: Fields
   /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
   readonly body: Body | undefined
+  /** The fields to send after the body, where the protocol can carry them: asked for when that has ended. */
+  readonly trailers?: (() => Fields) | undefined
   /** The origin's end of a connection that has changed its protocol: with status 101, and only when `upgrade` was asked for. */
   readonly tunnel?: Duplex | undefined
   /**

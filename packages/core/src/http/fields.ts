@@ -133,8 +133,8 @@ function isSpace(code: number): boolean {
 
 /**
  * What concerns one connection only, whether Connection names it or not (RFC 9110 §7.6.1, RFC 9111 §3.1). Credentials
- * for a proxy are among it: who asks a reverse proxy has none for it, and the origin is to see nobody else's. Trailers
- * are not passed on, so neither is their announcement.
+ * for a proxy are among it: who asks a reverse proxy has none for it, and the origin is to see nobody else's. So is the
+ * announcement of trailers: which of them go on is not known before the body has ended.
  */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',

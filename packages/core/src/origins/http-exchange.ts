@@ -43,6 +43,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   #queuedBytes = 0
   #receivedBytes = 0
   #declaredBytes = Number.NaN
+  #trailers: Fields = []
   #ended = false
   #failure: CdnError | undefined
   #wake: (() => void) | undefined
@@ -85,7 +86,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
       return void this.#refuse(`used the transfer coding "${codings.join(', ')}"`)
     this.#answered = true
     this.#declaredBytes = Number(fieldValue(fields, 'content-length') ?? Number.NaN)
-    this.head.resolve({ status, fields, body: this.#body() })
+    this.head.resolve({ status, fields, body: this.#body(), trailers: () => this.#trailers })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -96,7 +97,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#wake?.()
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller?: Dispatcher.DispatchController): void {
+    this.#trailers = decoded((controller?.rawTrailers ?? []) as Buffer[])
     this.#ended = true
     this.#wake?.()
     this.#progress.ended()

@@ -22,6 +22,8 @@ export interface OriginResponse {
   readonly fields: Fields
   /** Throws CDN_ORIGIN_BROKE_OFF or CDN_ORIGIN_TIMEOUT when it ends early. Leaving the loop early releases the connection. */
   readonly body: AsyncIterable<Uint8Array>
+  /** The fields that came after the body, once that has ended. */
+  trailers?(): Fields
 }
 
 export interface AddressStats {
