@@ -1,1 +1,2 @@
-// Empty as yet: its parts follow.
+// @simple-cdn/geo: where clients are, by a database in MaxMind's format.
+export { type GeoDatabase, type GeoDatabaseOptions, geoDatabase } from './geo-database.ts'
