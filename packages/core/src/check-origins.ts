@@ -24,7 +24,7 @@ export const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d
 
 /** A longer timer would fire at once in Node. */
 const MAX_TIMEOUT = 86_400
-export const timeout = duration(0.001, MAX_TIMEOUT)
+const timeout = duration(0.001, MAX_TIMEOUT)
 
 const ORIGIN_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Each has connections, health checks and state of its own. */
