@@ -1,7 +1,7 @@
 // Which address of an origin is asked next: the first, each in turn by its weight, or always the same one for a URL.
 import { createHash } from 'node:crypto'
 
-export type Choice = 'first' | 'round-robin' | 'hash'
+export type AddressChoice = 'first' | 'round-robin' | 'hash'
 
 interface Weighted {
   readonly url: string
@@ -11,7 +11,7 @@ interface Weighted {
 /** Picks one of `candidates`, which has at least one member. `key` names what is asked for. */
 export type Chooser<Address extends Weighted> = (candidates: readonly Address[], key: string) => Address
 
-export function chooser<Address extends Weighted>(choice: Choice): Chooser<Address> {
+export function chooser<Address extends Weighted>(choice: AddressChoice): Chooser<Address> {
   switch (choice) {
     case 'first':
       return ([first]) => first as Address

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../http/time.ts'
 import { Address, type TlsOptions } from './address.ts'
 import type { BreakerOptions } from './breaker.ts'
 import { type BucketOptions, bucketOf } from './bucket.ts'
-import { type Choice, chooser } from './choice.ts'
+import { type AddressChoice, chooser } from './choice.ts'
 import type { HealthOptions } from './health.ts'
 import { type Resolve, systemResolve } from './names.ts'
 import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
@@ -22,7 +22,7 @@ export interface HttpOriginOptions {
   /** "http://host:port" or "https://…", or several; a path is put before that of every request. */
   url: string | readonly (string | WeightedUrl)[]
   /** Which of several addresses is asked. Default: "round-robin". */
-  choice?: Choice | undefined
+  choice?: AddressChoice | undefined
   /** Host to name in requests. Default: that of the address. "client" passes on the client's. */
   host?: string | undefined
   /** Longest wait for a connection, in milliseconds. Default: 5,000. */
