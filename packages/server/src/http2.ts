@@ -36,7 +36,7 @@ const RESET_BURST = 200
 const RESETS_PER_SECOND = 33
 
 export function http2Connections(handle: Http2StreamListener, limits: () => Http2Limits, counts: Http2Counts): Http2 {
-  const sessions = new Set<ServerHttp2Session>()
+  const sessions = new Map<ServerHttp2Session, TLSSocket>()
   let draining = false
 
   const server = createServer({
@@ -54,13 +54,20 @@ export function http2Connections(handle: Http2StreamListener, limits: () => Http
   })
   server.on('sessionError', () => counts.malformed++)
 
-  server.on('session', (session) => {
-    sessions.add(session)
+  /** Node 22 leaves the connection of a session open that is destroyed without an error. */
+  const destroy = (session: ServerHttp2Session): void => {
+    const socket = sessions.get(session)
+    session.destroy()
+    socket?.destroy()
+  }
+
+  const begin = (session: ServerHttp2Session, socket: TLSSocket): void => {
+    sessions.set(session, socket)
     const { headTimeoutMs, idleTimeoutMs } = limits()
     let open = 0
     let tokens = RESET_BURST
     // It refills with each answer, rather than with the time: who gets answers does not flood.
-    let idle = setTimeout(() => session.destroy(), headTimeoutMs)
+    let idle = setTimeout(() => destroy(session), headTimeoutMs)
     const rest = (): void => {
       clearTimeout(idle)
       idle = setTimeout(() => session.close(), idleTimeoutMs)
@@ -81,16 +88,16 @@ export function http2Connections(handle: Http2StreamListener, limits: () => Http
         if (--tokens > 0 || session.destroyed) return
         counts.malformed++
         session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-        session.destroy()
+        destroy(session)
       })
     })
-    session.on('error', () => session.destroy())
+    session.on('error', () => destroy(session))
     session.once('close', () => {
       clearTimeout(idle)
       sessions.delete(session)
     })
     if (draining) session.close()
-  })
+  }
 
   server.on('stream', (stream, headers, flags, rawHeaders: readonly string[] = []) => {
     stream.on('error', () => undefined)
@@ -136,14 +143,17 @@ export function http2Connections(handle: Http2StreamListener, limits: () => Http
   }
 
   return {
-    accept: (socket) => void server.emit('connection', socket),
+    accept(socket) {
+      server.once('session', (session) => begin(session, socket))
+      server.emit('connection', socket)
+    },
     sessions: () => sessions.size,
     drain() {
       draining = true
-      for (const session of sessions) session.close()
+      for (const session of sessions.keys()) session.close()
     },
     end() {
-      for (const session of sessions) session.destroy()
+      for (const session of sessions.keys()) destroy(session)
     },
   }
 }

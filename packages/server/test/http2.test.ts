@@ -270,9 +270,9 @@ describe('the limits of HTTP/2', options, () => {
   test('a client that only gives streams up is sent away', async (t) => {
     const { url, figures } = await secure(t, { origin: { name: 'origin', fetch: () => new Promise(() => undefined) } })
     const client = await session(t, url)
-    const closed = new Promise((resolve) => client.once('close', resolve))
     let begun = 0
-    while (!client.destroyed && begun < 20_000) {
+    // A client of Node 22 does not always notice that its connection has ended.
+    while ((await figures()).connections > 0 && begun < 5_000) {
       for (let at = 0; at < 50 && !client.destroyed && !client.closed; at++, begun++) {
         const stream = client.request({ ':path': '/' })
         stream.on('error', () => undefined)
@@ -280,9 +280,8 @@ describe('the limits of HTTP/2', options, () => {
       }
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    await closed
-    assert.ok(begun < 5_000, `${begun} streams`)
-    assert.equal((await figures()).connections, 0)
+    const { connections, malformed } = await figures()
+    assert.deepEqual([connections, malformed], [0, 1], `after ${begun} streams`)
   })
 
   test('a body that stops coming gets 408, and an answer that is not taken ends', async (t) => {
