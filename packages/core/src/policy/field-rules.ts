@@ -15,7 +15,7 @@ export interface FieldRule {
 /** Text, and things to put in its place. */
 export type Template = readonly (string | Placeholder)[]
 
-export interface Placeholder {
+interface Placeholder {
   readonly of: 'client' | 'host' | 'path' | 'url' | 'method' | 'scheme' | 'id' | 'header' | 'cookie' | 'query'
   /** Of the header, cookie or query parameter. */
   readonly name: string
@@ -54,7 +54,7 @@ export function parseTemplate(text: string): Template | string {
   return parts
 }
 
-export function filled(template: Template, facts: TemplateFacts): string {
+function filled(template: Template, facts: TemplateFacts): string {
   let text = ''
   for (const part of template) text += typeof part === 'string' ? part : valueFor(part, facts)
   return text

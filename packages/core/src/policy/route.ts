@@ -36,7 +36,7 @@ interface RouteBase {
 }
 
 /** Where each path leads. */
-export type Table = ReadonlyMap<string, string>
+type Table = ReadonlyMap<string, string>
 
 export interface ErrorPage {
   readonly type: string
