@@ -56,8 +56,8 @@ describe('the admin listener', { timeout: 20_000 }, () => {
   const answers: readonly [path: string, status: number, body: unknown][] = [
     ['/health', 200, { healthy: true }],
     ['/ready', 200, { ready: true }],
-    ['/none', 404, { error: 'there are /health, /ready, /stats and /explain' }],
-    ['/', 404, { error: 'there are /health, /ready, /stats and /explain' }],
+    ['/none', 404, { error: 'there are /health, /ready, /stats, /tail and /explain' }],
+    ['/', 404, { error: 'there are /health, /ready, /stats, /tail and /explain' }],
     ['/explain', 400, { error: '"" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     ['/explain?url=/a', 400, { error: '"/a" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     [
@@ -107,7 +107,10 @@ describe('the admin listener', { timeout: 20_000 }, () => {
     assert.deepEqual({ requests, hits, open }, { requests: 2, hits: 1, open: 0 })
     assert.deepEqual(listener, { connections: 1, dropped: 0, refused: 0, stalled: 0, malformed: 0 })
     assert.deepEqual([store.name, store.responses, store.failures], ['memory', 1, 0])
-    assert.deepEqual(log, [{ name: 'test', failed: 0, dropped: 0 }])
+    assert.deepEqual(log, [
+      { name: 'test', failed: 0, dropped: 0 },
+      { name: 'tail', failed: 0, dropped: 0 },
+    ])
   })
 
   test('explains a request, with the fields it is said to have', async (t) => {
