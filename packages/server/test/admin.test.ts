@@ -107,7 +107,10 @@ describe('the admin listener', { timeout: 20_000 }, () => {
     assert.deepEqual({ requests, hits, open }, { requests: 2, hits: 1, open: 0 })
     assert.deepEqual(listener, { connections: 1, dropped: 0, refused: 0, stalled: 0, failedHandshakes: 0, malformed: 0 })
     assert.deepEqual([store.name, store.responses, store.failures], ['memory', 1, 0])
-    assert.deepEqual(log[0], { name: 'test', failed: 0, dropped: 0 })
+    assert.deepEqual(log, [
+      { name: 'test', failed: 0, dropped: 0 },
+      { name: 'tail', failed: 0, dropped: 0 },
+    ])
   })
 
   test('explains a request, with the fields it is said to have', async (t) => {

@@ -44,28 +44,29 @@ const DROPPED = 2
 const HEADER_BYTES = 28
 
 /** magic u32, kind u8, first u48, count u40, length u32, crc u32: of what comes before it and the payload. */
-function frame(kind: number, first: number, count: number, payload: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + payload.byteLength)
+function frame(kind: number, first: number, count: number, payload: string): Buffer {
+  const length = Buffer.byteLength(payload)
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + length)
+  bytes.write(payload, HEADER_BYTES)
   bytes.writeUInt32BE(MAGIC, 0)
   bytes.writeUInt32BE(kind, 4)
   bytes.writeUIntBE(first, 8, 6)
   bytes.writeUIntBE(count, 14, 6)
-  bytes.writeUInt32BE(payload.byteLength, 20)
-  bytes.writeUInt32BE(crc32(payload, crc32(bytes.subarray(0, 24))), 24)
-  bytes.set(payload, HEADER_BYTES)
+  bytes.writeUInt32BE(length, 20)
+  bytes.writeUInt32BE(crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, 24))), 24)
   return bytes
 }
 
 export function headFrame(head: SegmentHead): Buffer {
-  return frame(HEAD, 0, 0, Buffer.from(JSON.stringify(head)))
+  return frame(HEAD, 0, 0, JSON.stringify(head))
 }
 
-export function linesFrame(first: number, count: number, lines: Uint8Array): Buffer {
+export function linesFrame(first: number, count: number, lines: string): Buffer {
   return frame(LINES, first, count, lines)
 }
 
 export function droppedFrame(first: number, count: number): Buffer {
-  return frame(DROPPED, first, count, Buffer.alloc(0))
+  return frame(DROPPED, first, count, '')
 }
 
 export interface Segment {

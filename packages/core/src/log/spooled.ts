@@ -55,13 +55,14 @@ const DISK_RETRY_MS = 1_000
 const PUBLISH_RETRY_MS = 30_000
 const MAX_LEDGERS = 1_000
 
-/** Lines, or numbers that were given up, on their way to the file. */
+/** Lines, or numbers that were given up, on their way to the file as a frame. */
 interface Waiting {
   readonly date: string
   readonly openedAt: Millis
   readonly first: number
   count: number
-  readonly lines: Buffer | undefined
+  /** `undefined`: given up. */
+  readonly frame: Buffer | undefined
 }
 
 interface Active {
@@ -134,7 +135,8 @@ class Spool {
   readonly #unpublished = new Map<Ledger, Set<string>>()
   #sending: Promise<void> | undefined
   #failures = 0
-  #publishFailed = false
+  #publishesLater = false
+  #publishing: Promise<void> = Promise.resolve()
   readonly #stop = new AbortController()
   /** Ends every pause. */
   readonly #wake = new Set<() => void>()
@@ -236,17 +238,17 @@ class Spool {
     const date = dateOf(openedAt)
     const last = this.#waiting.at(-1)
     // The one at the front may be on its way to the file as it is.
-    if (this.#waiting.length > 1 && last?.lines === undefined && last?.date === date) last.count++
-    else this.#waiting.push({ date, openedAt, first: number, count: 1, lines: undefined })
+    if (this.#waiting.length > 1 && last?.frame === undefined && last?.date === date) last.count++
+    else this.#waiting.push({ date, openedAt, first: number, count: 1, frame: undefined })
     this.#write()
   }
 
   #enqueue(): void {
     if (this.#count === 0) return
-    const lines = Buffer.from(this.#lines)
+    const frame = linesFrame(this.#first, this.#count, this.#lines)
     const date = dateOf(this.#host.clock.now())
-    this.#waiting.push({ date, openedAt: this.#openedAt, first: this.#first, count: this.#count, lines })
-    this.#memoryBytes += lines.byteLength
+    this.#waiting.push({ date, openedAt: this.#openedAt, first: this.#first, count: this.#count, frame })
+    this.#memoryBytes += frame.byteLength
     this.#lines = ''
     this.#count = 0
     this.#write()
@@ -262,11 +264,11 @@ class Spool {
   }
 
   async #writeOne(item: Waiting): Promise<void> {
-    const { date, first, count, lines } = item
+    const { date, first, count, frame } = item
     try {
       if (this.#active !== undefined && this.#active.date !== date) await this.#rotate()
       const active = this.#active ?? (await this.#newFile(date, item.openedAt, first))
-      const bytes = lines === undefined ? droppedFrame(first, count) : linesFrame(first, count, lines)
+      const bytes = frame ?? droppedFrame(first, count)
       await active.file.write(bytes, active.length)
       active.length += bytes.byteLength
       active.isDirty = true
@@ -280,10 +282,10 @@ class Spool {
       return
     }
     this.#waiting.shift()
-    this.#memoryBytes -= lines?.byteLength ?? 0
+    this.#memoryBytes -= frame?.byteLength ?? 0
     const ledger = this.#own()
     ledger.took(date, first, first + count)
-    if (lines === undefined) ledger.dropped(date, [first, first + count - 1, count])
+    if (frame === undefined) ledger.dropped(date, [first, first + count - 1, count])
     this.#syncSoon()
     if (this.#active !== undefined && this.#active.length >= this.#options.rotateBytes) await this.#rotate()
   }
@@ -364,9 +366,9 @@ class Spool {
   }
 
   #giveUp(): void {
-    for (const { lines, count } of this.#waiting.splice(0)) {
-      if (lines !== undefined) this.dropped += count
-      this.#memoryBytes -= lines?.byteLength ?? 0
+    for (const { frame, count } of this.#waiting.splice(0)) {
+      if (frame !== undefined) this.dropped += count
+      this.#memoryBytes -= frame?.byteLength ?? 0
     }
   }
 
@@ -387,7 +389,7 @@ class Spool {
       if (!isDone) continue
       this.#queue.shift()
       this.#diskBytes -= sent.bytes
-      await this.#endOthers()
+      this.#endOthers()
       // Once for many, while there is much to catch up with.
       if (this.#queue.length % 8 === 0) await this.#publish()
     }
@@ -475,36 +477,51 @@ class Spool {
   }
 
   /** Of earlier processes, which add nothing: with nothing of theirs left, that was all. */
-  async #endOthers(): Promise<void> {
+  #endOthers(): void {
     for (const [boot, ledger] of this.#ledgers) {
       if (boot === this.#boot.boot || ledger.ended || this.#queue.some((queued) => queued.boot === boot)) continue
       ledger.ended = true
-      await ledger.save().catch((error) => this.#trouble('cannot write the ledger', error))
       for (const date of ledger.dates) this.#toPublish(ledger, date)
     }
   }
 
-  async #publish(): Promise<void> {
-    if (this.#sink.publish === undefined) return this.#unpublished.clear()
+  /** One after another, so that no earlier word replaces a later one. */
+  #publish(): Promise<void> {
+    this.#publishing = this.#publishing.then(() => this.#publishAll())
+    return this.#publishing
+  }
+
+  async #publishAll(): Promise<void> {
     for (const [ledger, dates] of this.#unpublished) {
-      for (const date of dates) {
+      for (const date of [...dates]) {
+        // What changes while this is on its way is published again.
+        dates.delete(date)
         try {
-          await this.#sink.publish(ledger.day(date, this.#host.clock.now()), this.#attempt())
-          dates.delete(date)
+          await this.#sink.publish?.(ledger.day(date, this.#host.clock.now()), this.#attempt())
         } catch (error) {
-          if (!this.#stop.signal.aborted) this.#trouble('the ledger could not be published', error)
-          if (!this.#publishFailed) {
-            this.#publishFailed = true
-            this.#host.clock.after(PUBLISH_RETRY_MS, () => {
-              this.#publishFailed = false
-              if (!this.#stop.signal.aborted) void this.#publish()
-            })
-          }
+          dates.add(date)
+          this.#publishLater(error)
           return
         }
       }
+      if (dates.size > 0) continue
       this.#unpublished.delete(ledger)
+      if (!ledger.ended) continue
+      // On disk it has ended when that is known: killed before, the next process says so again.
+      await ledger.save().catch((error) => this.#trouble('cannot write the ledger', error))
+      if (ledger !== this.#own()) this.#ledgers.delete(ledger.boot.boot)
     }
+  }
+
+  #publishLater(error: unknown): void {
+    if (this.#stop.signal.aborted) return
+    this.#trouble('the ledger could not be published', error)
+    if (this.#publishesLater) return
+    this.#publishesLater = true
+    this.#host.clock.after(PUBLISH_RETRY_MS, () => {
+      this.#publishesLater = false
+      if (!this.#stop.signal.aborted) void this.#publish()
+    })
   }
 
   // ── begin, end ──
@@ -544,7 +561,7 @@ class Spool {
     this.#diskBytes = this.#queue.reduce((sum, { bytes }) => sum + bytes, 0)
     await this.#own().save()
     if (segments.length > 0) this.#say(`${segments.length} files of earlier runs are delivered now`)
-    await this.#endOthers()
+    this.#endOthers()
     if (segments.length > 0) this.#send()
     else void this.#publish()
   }
@@ -563,10 +580,10 @@ class Spool {
     if (this.#work === undefined) return this.#sink.close?.()
     await this.#atMost(this.#options.maxFlushMs, this.#delivered())
     const ledger = this.#own()
-    ledger.ended = this.#unlock !== undefined && this.#waiting.length === 0 && this.#queue.length === 0
     if (this.#unlock !== undefined) await ledger.save().catch((error) => this.#trouble('cannot write the ledger', error))
+    ledger.ended = this.#unlock !== undefined && this.#waiting.length === 0 && this.#queue.length === 0
     for (const date of ledger.dates) this.#toPublish(ledger, date)
-    if (ledger.ended) await this.#atMost(this.#options.maxFlushMs, this.#publish())
+    await this.#atMost(this.#options.maxFlushMs, this.#publish())
     this.#stop.abort()
     for (const wake of this.#wake) wake()
     // What is in memory has had its time; what is in the file is safe there.
@@ -575,6 +592,7 @@ class Spool {
     await this.#sending
     await this.#rotate()
     await this.#sending
+    await this.#publishing
     await this.#unlock?.()
     this.#unlock = undefined
     await this.#sink.close?.()

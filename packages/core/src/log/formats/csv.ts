@@ -41,11 +41,15 @@ function cell(
   const read = typeof value === 'function' ? value : COLUMNS[value]
   if (read === undefined)
     throw new RangeError(`csv: there is no column ${JSON.stringify(value)}; there are ${Object.keys(COLUMNS).join(', ')}`)
+  const isSpecial = new RegExp(`[^ !#-~]|${separator.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')}`)
   return (entry) => {
     const found = read(entry)
     if (typeof found === 'number') return number === 'decimal' ? decimal(found) : String(found)
-    const text = found === undefined || found === '' ? none : typeof found === 'string' ? clean(found) : String(found)
-    if (quote === 'needed' && !text.includes(separator) && !text.includes('"')) return text
-    return `"${text.includes('"') ? text.replaceAll('"', quotationMark) : text}"`
+    const text = found === undefined || found === '' ? none : String(found)
+    // Most texts are what they are to be already: one look tells.
+    if (!isSpecial.test(text)) return quote === 'needed' ? text : `"${text}"`
+    const cleaned = clean(text)
+    if (quote === 'needed' && !cleaned.includes(separator) && !cleaned.includes('"')) return cleaned
+    return `"${cleaned.replaceAll('"', quotationMark)}"`
   }
 }
