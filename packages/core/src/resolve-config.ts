@@ -269,7 +269,12 @@ function resolveCondition(wanted: ConditionConfig): readonly Condition[] {
 function resolveRules(rules: HeaderRules = {}): readonly FieldRule[] {
   return Object.entries(rules).map(([name, wanted]) => {
     const value = typeof wanted === 'object' ? wanted.add : wanted
-    return { name, value: value === false ? undefined : (parseTemplate(value) as Template), adds: typeof wanted === 'object' }
+    return {
+      name,
+      lower: name.toLowerCase(),
+      value: value === false ? undefined : (parseTemplate(value) as Template),
+      adds: typeof wanted === 'object',
+    }
   })
 }
 
@@ -277,7 +282,15 @@ function resolveRules(rules: HeaderRules = {}): readonly FieldRule[] {
 function resolveHsts(hsts: DefaultsConfig['hsts']): readonly FieldRule[] {
   if (hsts === undefined || hsts === false) return []
   const seconds = hsts === true ? YEAR : (parseDuration(hsts) as number)
-  return [{ name: 'Strict-Transport-Security', value: [`max-age=${seconds}`], adds: false, onlyOver: 'https' }]
+  return [
+    {
+      name: 'Strict-Transport-Security',
+      lower: 'strict-transport-security',
+      value: [`max-age=${seconds}`],
+      adds: false,
+      onlyOver: 'https',
+    },
+  ]
 }
 
 function resolveCors(cors: boolean | CorsConfig | undefined): Cors | undefined {

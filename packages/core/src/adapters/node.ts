@@ -4,6 +4,7 @@ import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
 import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
+import { targetOf } from './target.ts'
 
 export { type Http2StreamListener, toHttp2Handler } from './http2.ts'
 export { isPassedOn, toUpgradeHandler, type UpgradeHandlerOptions } from './upgrade.ts'
@@ -48,12 +49,10 @@ class NodeRequest implements CdnRequest {
     this.method = request.method as string
     this.fields = request.rawHeaders
     this.httpVersion = request.httpVersion
-    const url = request.url as string
     const host = hostOf(request)
-    // In absolute form the target outweighs Host (RFC 9112 §3.2.2).
-    const absolute = url.startsWith('/') ? undefined : /^https?:\/\/([^/?#]+)(.*)$/i.exec(url)
-    this.authority = absolute?.[1] ?? host ?? ''
-    this.target = absolute ? (absolute[2]?.startsWith('/') ? absolute[2] : `/${absolute[2]}`) : url
+    const { authority, target } = targetOf(request.url as string, host)
+    this.authority = authority
+    this.target = target
     this.isWellFormed = host !== undefined
   }
 

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
 import { fieldValue } from '../http/fields.ts'
+import { targetOf } from './target.ts'
 
 export interface UpgradeHandlerOptions {
   /** A tunnel in which nothing has come from either side for so long is ended, in milliseconds. Default: 3,600,000. */
@@ -53,13 +54,10 @@ export function toUpgradeHandler(
 function requestOf(request: IncomingMessage, socket: Socket): CdnRequest {
   const gone = new AbortController()
   socket.once('close', () => gone.abort())
-  const url = request.url as string
-  const absolute = url.startsWith('/') ? undefined : /^https?:\/\/([^/?#]+)(.*)$/i.exec(url)
   return {
     method: request.method as string,
     scheme: (socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http',
-    authority: absolute?.[1] ?? fieldValue(request.rawHeaders, 'host') ?? '',
-    target: absolute ? (absolute[2]?.startsWith('/') ? absolute[2] : `/${absolute[2]}`) : url,
+    ...targetOf(request.url as string, fieldValue(request.rawHeaders, 'host')),
     httpVersion: request.httpVersion,
     fields: request.rawHeaders,
     clientAddress: socket.remoteAddress,

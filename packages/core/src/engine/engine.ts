@@ -271,11 +271,11 @@ export class Engine implements Handler {
     const passed = fieldValue(request.fields, 'cdn-loop')
     if (passed !== undefined) {
       exchange.tier = 'inner'
-      if (isLoop(passed, this.#host)) throw new CdnError('CDN_LOOP')
+      if (isLoop(passed, exchange.host)) throw new CdnError('CDN_LOOP')
     }
 
     const facts = { method: request.method, target, fields: request.fields }
-    const found = this.#host.router.find(request.scheme, exchange.authority, target, facts)
+    const found = exchange.host.router.find(request.scheme, exchange.authority, target, facts)
     if (found === undefined) throw new CdnError('CDN_NO_ROUTE')
     const { route } = found
     exchange.route = route.name
@@ -533,7 +533,7 @@ export class Engine implements Handler {
   ): Assembly {
     const { id, key } = facts.head
     const { promise: storing, resolve: stored } = Promise.withResolvers<void>()
-    const host = exchange.host as Generation
+    const { host } = exchange
     host.hold()
     const assembly = new Assembly({
       ...facts,
@@ -713,7 +713,7 @@ export class Engine implements Handler {
     if (this.#flights.has(stored.key)) return
     const flight = this.#newFlight(stored.key, true)
     const request: CdnRequest = { ...plainRequest(exchange.request), signal: flight.signal }
-    const host = exchange.host as Generation
+    const { host } = exchange
     const own = new Exchange(host, request)
     own.target = exchange.target
     own.rules = exchange.rules
@@ -767,14 +767,14 @@ export class Engine implements Handler {
           target: asked(route, star, exchange.target, mayStore),
           key,
           fields: [
-            ...exchange.ruledRequest(forwardedFields(request, this.#host, keep, mayStore)),
+            ...exchange.ruledRequest(forwardedFields(request, exchange.host, keep, mayStore)),
             ...(stored === undefined ? [] : validationFields([stored])),
             ...(part === undefined ? [] : ['Range', rangeOf(part)]),
           ],
           body:
             request.body === undefined
               ? undefined
-              : limited(request.body, request.fields, this.#host.settings.maxRequestBodyBytes),
+              : limited(request.body, request.fields, exchange.host.settings.maxRequestBodyBytes),
           onInterim: (status, fields) => {
             if (isInterim(status, fields)) request.onInterim?.(status, withoutFields(endToEndFields(fields), CONTENT_LENGTH))
           },
@@ -845,7 +845,7 @@ export class Engine implements Handler {
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
       length,
-      sliceBytes: this.#host.settings.sliceBytes,
+      sliceBytes: exchange.host.settings.sliceBytes,
       isStored: false,
       ignoresRanges: part !== undefined && whole === undefined,
       mayStore: () => this.#invalidations.isCurrent(key, begun),
@@ -878,7 +878,7 @@ export class Engine implements Handler {
     const validator = head.status === 200 ? strongValidator(head.fields) : undefined
     if (validator === undefined || length === undefined || fieldValue(head.fields, 'accept-ranges') === 'none') return undefined
     const { request, authority, target } = exchange
-    const fields = [...exchange.ruledRequest(forwardedFields(request, this.#host, 'none', true)), 'If-Range', validator]
+    const fields = [...exchange.ruledRequest(forwardedFields(request, exchange.host, 'none', true)), 'If-Range', validator]
     return async (range, signal) => {
       const response = await route.origin.fetch(
         {
@@ -913,7 +913,7 @@ export class Engine implements Handler {
     if (method !== 'GET')
       return method === 'HEAD' ? { method: 'GET', keep: 'none', part: undefined } : { method, keep: 'all', part: undefined }
     const range = fieldValue(fields, 'range')
-    const part = range === undefined ? undefined : alignedRange(range, this.#host.settings.sliceBytes)
+    const part = range === undefined ? undefined : alignedRange(range, exchange.host.settings.sliceBytes)
     if (decision.action === 'revalidate')
       return { method, keep: 'none', part: decision.stored.sliceBytes === undefined ? undefined : part }
     // Nobody knows yet where the last bytes begin, so they are asked for as they are; several ranges are answered with the whole.

@@ -5,29 +5,20 @@ import { asCdnError, CdnError } from '../errors.ts'
 import type { Body } from '../http/body.ts'
 import { type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import type { CacheKey, StoredHead } from '../http/stored-response.ts'
-import type { Clock, Millis } from '../http/time.ts'
+import type { Millis } from '../http/time.ts'
 import { cacheStatus } from '../log/cache-status.ts'
 import type { CacheOutcome, LogEntry } from '../log/entry.ts'
-import type { Place } from '../log/place.ts'
 import { CORS_FIELDS, corsFields, isPreflight } from '../policy/cors.ts'
 import type { Decision, Forward } from '../policy/decide.ts'
-import { type TemplateFacts, withRules } from '../policy/field-rules.ts'
+import { withRules } from '../policy/field-rules.ts'
 import { normalisedAuthority } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { ErrorPage, Route } from '../policy/route.ts'
+import type { Generation } from './generation.ts'
 import type { CdnRequest, CdnResponse } from './messages.ts'
 import { RequestWith } from './request-with.ts'
 
 type Rules = Pick<Route, 'cors' | 'requestRules' | 'responseRules' | 'errorPages'>
-
-export interface ExchangeHost {
-  readonly name: string
-  readonly instance: string
-  readonly place: Place
-  readonly clock: Clock
-  /** Called once for each exchange. */
-  ended(exchange: Exchange): void
-}
 
 /** One object for a request's facts and its response: a hit allocates nothing else of its own. */
 export class Exchange implements CdnResponse {
@@ -66,10 +57,10 @@ export class Exchange implements CdnResponse {
   tunnel: Duplex | undefined
 
   /** What it began under. */
-  readonly host: ExchangeHost
+  readonly host: Generation
   #ended = false
 
-  constructor(host: ExchangeHost, request: CdnRequest) {
+  constructor(host: Generation, request: CdnRequest) {
     this.host = host
     this.request = request
     this.at = host.clock.now()
@@ -80,18 +71,6 @@ export class Exchange implements CdnResponse {
   /** Absolute, as the client asked. */
   get url(): string {
     return `${this.request.scheme}://${this.authority}${this.target}`
-  }
-
-  get method(): string {
-    return this.request.method
-  }
-
-  get scheme(): string {
-    return this.request.scheme
-  }
-
-  get clientAddress(): string | undefined {
-    return this.request.clientAddress
   }
 
   /** What a proxy before us, or the client, calls this request; else a name of our own. */
@@ -135,18 +114,13 @@ export class Exchange implements CdnResponse {
       const { method, fields: asked } = this.request
       ruled = [...withoutFields(ruled, CORS_FIELDS), ...corsFields(cors, asked, isPreflight(method, asked))]
     }
-    return responseRules.length === 0 ? ruled : withRules(ruled, responseRules, { ...this.#facts(), fields: this.request.fields })
+    return responseRules.length === 0 ? ruled : withRules(ruled, responseRules, this)
   }
 
   /** What goes to the origin, as the route wants it. */
   ruledRequest(fields: string[]): string[] {
     const rules = this.rules?.requestRules ?? []
-    return rules.length === 0 ? fields : withRules(fields, rules, { ...this.#facts(), fields: this.request.fields })
-  }
-
-  #facts(): Omit<TemplateFacts, 'fields'> {
-    const { method, scheme, authority, target, url, clientAddress, id } = this
-    return { method, scheme, authority, target, url, clientAddress, id }
+    return rules.length === 0 ? fields : withRules(fields, rules, this)
   }
 
   /** An answer of our own to what went wrong. */

@@ -5,7 +5,7 @@ import type { Origin } from '../origins/origin.ts'
 import type { Route } from '../policy/route.ts'
 import { Router } from '../policy/router.ts'
 import type { Trust } from './client.ts'
-import type { Exchange, ExchangeHost } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 
 /** What can be replaced while requests are under way. */
 export interface Settings {
@@ -29,7 +29,7 @@ export interface GenerationOptions {
   over(generation: Generation): void
 }
 
-export class Generation implements ExchangeHost {
+export class Generation {
   readonly name: string
   readonly instance: string
   readonly place: Place = thisPlace

@@ -12,7 +12,8 @@ const held = new Set<string>()
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const place = resolve(folder)
-  if (held.has(place)) throw new Error(`${folder} is in use by another sink of this process; give each its own`)
+  if (held.has(place))
+    throw new Error(`${folder} is in use by this process already; give everything that needs one a folder of its own`)
   held.add(place)
   const lock = join(place, 'lock')
   const own = `${lock}.${process.pid}`

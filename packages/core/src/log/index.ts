@@ -13,6 +13,7 @@ export {
 } from './batch.ts'
 export { type DownloadLine, type DownloadOptions, type Downloads, downloadCounter, readDownloadLine } from './downloads.ts'
 export { type FileSinkOptions, fileSink } from './file.ts'
+export { lockFolder } from './folder-lock.ts'
 export { type AgentClass, agentClass } from './formats/agents.ts'
 export { changelogCsv, changelogFeeds } from './formats/changelog.ts'
 export { COLUMNS, type ColumnName } from './formats/columns.ts'

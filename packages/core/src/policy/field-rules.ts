@@ -6,6 +6,8 @@ import { withoutQuery } from './route.ts'
 /** `undefined`: the field is removed. */
 export interface FieldRule {
   readonly name: string
+  /** The same in lower case. */
+  readonly lower: string
   readonly value: Template | undefined
   /** Beside what is there, not in its place. */
   readonly adds: boolean
@@ -21,15 +23,17 @@ interface Placeholder {
   readonly name: string
 }
 
-/** What placeholders are filled from. */
+/** What placeholders are filled from: worked out only when one asks. */
 export interface TemplateFacts {
-  readonly method: string
-  readonly scheme: string
+  readonly request: {
+    readonly method: string
+    readonly scheme: string
+    readonly fields: Fields
+    readonly clientAddress?: string | undefined
+  }
   readonly authority: string
   readonly target: string
   readonly url: string
-  readonly fields: Fields
-  readonly clientAddress: string | undefined
   /** Of this one request. */
   readonly id: string
 }
@@ -63,18 +67,21 @@ function filled(template: Template, facts: TemplateFacts): string {
 function valueFor({ of, name }: Placeholder, facts: TemplateFacts): string {
   switch (of) {
     case 'client':
-      return facts.clientAddress ?? ''
+      return facts.request.clientAddress ?? ''
     case 'host':
       return facts.authority
     case 'path':
       return withoutQuery(facts.target)
     case 'header':
-      return fieldValue(facts.fields, name) ?? ''
+      return fieldValue(facts.request.fields, name) ?? ''
     case 'cookie':
-      return cookieValue(facts.fields, name) ?? ''
+      return cookieValue(facts.request.fields, name) ?? ''
     case 'query':
       // It may hold escaped line feeds; a field may not.
       return (queryValue(facts.target, name) ?? '').replace(/[^\t\x20-\x7e\x80-\xff]/g, '')
+    case 'method':
+    case 'scheme':
+      return facts.request[of]
     default:
       return facts[of]
   }
@@ -83,11 +90,11 @@ function valueFor({ of, name }: Placeholder, facts: TemplateFacts): string {
 /** `fields` with the rules applied, one after the other. A value that comes out empty sets nothing. */
 export function withRules(fields: Fields, rules: readonly FieldRule[], facts: TemplateFacts): string[] {
   let changed = fields as string[]
-  for (const { name, value, adds, onlyOver } of rules) {
-    if (onlyOver !== undefined && onlyOver !== facts.scheme) continue
+  for (const { name, lower, value, adds, onlyOver } of rules) {
+    if (onlyOver !== undefined && onlyOver !== facts.request.scheme) continue
     const text = value === undefined ? '' : filled(value, facts)
-    if (text !== '') changed = adds ? [...changed, name, text] : withField(changed, name.toLowerCase(), text, name)
-    else if (!adds) changed = withoutFields(changed, new Set([name.toLowerCase()]))
+    if (text !== '') changed = adds ? [...changed, name, text] : withField(changed, lower, text, name)
+    else if (!adds) changed = withoutFields(changed, new Set([lower]))
   }
   return changed
 }

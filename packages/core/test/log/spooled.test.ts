@@ -368,7 +368,7 @@ describe('a queue on disk', () => {
     await first.until(() => sequences().length === 1)
     const second = begin(t, sink, { folder, rotateMs: 100 })
     second.write(1, 2)
-    await second.until(() => second.messages.some((message) => message.includes('in use by another sink of this process')))
+    await second.until(() => second.messages.some((message) => message.includes('in use by this process already')))
     await first.log.close()
     await second.until(() => sequences().length === 2)
   })

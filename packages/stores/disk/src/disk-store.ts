@@ -1,10 +1,12 @@
 // A store on the file system: what it promises, put together from the log, the index, and what shall stay when room is short.
+import { mkdir } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import type { CacheKey, OnEvict, Part, Store, StoredMeta, StoredResponse } from '@simple-cdn/core'
+import { lockFolder } from '@simple-cdn/core/log'
 import { LRUCache } from 'lru-cache'
 import { type EvictionPolicy, secondChance } from './eviction.ts'
 import { type Files, realFiles } from './files.ts'
-import { ensureFormat, takeFolder } from './folder.ts'
+import { ensureFormat } from './folder.ts'
 import {
   FRESHENED,
   type Hash,
@@ -95,7 +97,8 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
 
   const bare = { keyA: 0, keyB: 0, idA: 0, idB: 0, variant: 0, part: 0, metaBytes: 0, bodyBytes: 0, metaCrc: 0, bodyCrc: 0 }
 
-  const release = await takeFolder(folder)
+  await mkdir(folder, { recursive: true })
+  const release = await lockFolder(folder)
   try {
     await ensureFormat(folder, maxBytes, onMessage)
     await log.recover()
