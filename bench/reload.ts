@@ -1,12 +1,12 @@
 // A configuration that is replaced again and again under load: failed requests, and what a reload costs in time and memory.
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { startOnFile } from './lib/peers.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -33,21 +33,8 @@ const configText = (time: number): string => `export default {
   disk: false, log: [], memory: '256mb', server: { host: '127.0.0.1', port: 0 },
 }`
 writeFileSync(configFile, configText(0))
-const program = join(import.meta.dirname, '../packages/server/src/bin.ts')
-const cdn = spawn(process.execPath, ['--conditions=@simple-cdn/source', program, 'start', '--config', configFile, '--no-watch'], {
-  stdio: ['ignore', 'ignore', 'pipe'],
-})
-process.once('exit', () => {
-  cdn.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
-})
-let said = ''
-cdn.stderr.setEncoding('utf8').on('data', (text) => {
-  said += text
-})
-while (!said.includes('"listening on ')) await sleep(10)
-const { url } = JSON.parse(said.split('\n').find((line) => line.includes('"listening on ')) as string) as { url: string }
-const rss = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${cdn.pid}/status`, 'latin1'))?.[1]) / 1024
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const { child: cdn, url, said, rssMb: rss } = await startOnFile(configFile, '--no-watch')
 
 const agent = new Agent({ keepAlive: true, maxSockets: Number(options.clients) })
 const totals = { requests: 0, failed: 0, hits: 0 }
@@ -93,10 +80,10 @@ async function reload(): Promise<void> {
     await sleep((seconds * 1000) / (reloads + 1))
     const isBroken = time === BROKEN
     writeFileSync(configFile, isBroken ? 'export default { origins' : configText(time))
-    const before = said.length
+    const before = said().length
     const began = performance.now()
     cdn.kill('SIGHUP')
-    while (!/is loaded anew|stays as it was/.test(said.slice(before))) await sleep(1)
+    while (!/is loaded anew|stays as it was/.test(said().slice(before))) await sleep(1)
     took.push(performance.now() - began)
     memory.push(rss())
     const { body } = await ask('/time')

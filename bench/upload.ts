@@ -1,12 +1,11 @@
 // An upload of 2 GiB through the program: how fast, and how much memory it takes on the way.
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { startOnFile } from './lib/peers.ts'
 
 const { values: options } = parseArgs({ options: { mb: { type: 'string', default: '2048' } } })
 const MB = 1024 * 1024
@@ -31,21 +30,8 @@ const config = {
   server: { host: '127.0.0.1', port: 0 },
 }
 writeFileSync(configFile, JSON.stringify(config))
-const program = join(import.meta.dirname, '../packages/server/src/bin.ts')
-const cdn = spawn(process.execPath, ['--conditions=@simple-cdn/source', program, 'start', '--config', configFile], {
-  stdio: ['ignore', 'ignore', 'pipe'],
-})
-process.once('exit', () => {
-  cdn.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
-})
-let said = ''
-cdn.stderr.setEncoding('utf8').on('data', (text) => {
-  said += text
-})
-while (!said.includes('"listening on ')) await sleep(10)
-const { url } = JSON.parse(said.split('\n').find((line) => line.includes('"listening on ')) as string) as { url: string }
-const rss = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${cdn.pid}/status`, 'latin1'))?.[1]) / 1024
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const { url, rssMb: rss } = await startOnFile(configFile)
 
 const before = rss()
 const memory: number[] = []

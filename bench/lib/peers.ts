@@ -1,7 +1,18 @@
 // The servers that a benchmark compares: each on a core of its own choosing, on loopback only, in a folder that goes with it.
-import type { ChildProcess, StdioOptions } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -120,6 +131,36 @@ export async function startProgram(
   const started = launch(core, folder, process.execPath, words, ['ignore', ...logs])
   for (const log of logs) closeSync(log)
   return server(started, port, async () => takeLines(out))
+}
+
+interface OnFile {
+  readonly child: ChildProcess
+  readonly url: string
+  /** Its operational log so far. */
+  said(): string
+  rssMb(): number
+}
+
+/**
+ * The program on a configuration file, whose `server` names 127.0.0.1 and port 0: not pinned to a core, and without an admin
+ * listener to ask. It ends with this process.
+ */
+export async function startOnFile(config: string, ...words: string[]): Promise<OnFile> {
+  const program = join(import.meta.dirname, '../../packages/server/src/bin.ts')
+  const all = ['--conditions=@simple-cdn/source', program, 'start', '--config', config, ...words]
+  const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
+  process.once('exit', () => child.kill('SIGKILL'))
+  let said = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`the program ended:\n${said}`)))
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      said += text
+      const line = said.split('\n').find((each) => each.includes('"listening on ') && each.endsWith('}'))
+      if (line !== undefined) resolve(JSON.parse(line).url)
+    })
+  })
+  const status = `/proc/${child.pid}/status`
+  return { child, url, said: () => said, rssMb: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(status, 'latin1'))?.[1]) / 1024 }
 }
 
 /**

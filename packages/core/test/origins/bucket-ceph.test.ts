@@ -3,17 +3,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { httpOrigin } from '@simple-cdn/core'
 import { AwsClient } from 'aws4fetch'
+import { cephIsMissing, startCeph } from '../../../sinks/s3/test/ceph.ts'
 import { get } from '../support/http-site.ts'
-import { gatewayKey, radosGateway } from '../support/rados-gateway.ts'
 
 test("Ceph's RADOS Gateway answers for a private bucket", { timeout: 400_000 }, async (t) => {
-  const gateway = await radosGateway()
-  if (typeof gateway === 'string') {
-    console.error(gateway)
-    return t.skip(gateway)
+  const reason = cephIsMissing()
+  if (reason !== undefined) {
+    console.error(reason)
+    return t.skip(reason)
   }
-  t.after(() => gateway.close())
-  const client = new AwsClient({ accessKeyId: gatewayKey, secretAccessKey: gatewayKey, service: 's3', region: 'default' })
+  const gateway = await startCeph()
+  t.after(() => gateway.stop())
+  const { accessKeyId, secretAccessKey } = gateway
+  const client = new AwsClient({ accessKeyId, secretAccessKey, service: 's3', region: 'default' })
   const put = async (path: string, body?: string): Promise<void> => {
     const { status } = await client.fetch(`${gateway.url}/files${path}`, {
       method: 'PUT',
@@ -25,7 +27,7 @@ test("Ceph's RADOS Gateway answers for a private bucket", { timeout: 400_000 }, 
   const paths = ['/a.txt', '/a%20b%2Bc%25d%281%29%21%2A%27~.txt', '/sch%C3%B6n/%F0%9F%98%80.txt', '/q%3Fx%3D1%23y', '/dir//x']
   for (const path of paths) await put(path, `content of ${path}`)
 
-  const s3 = { region: 'default', accessKeyId: gatewayKey, secretAccessKey: gatewayKey, bucket: 'files' }
+  const s3 = { region: 'default', accessKeyId, secretAccessKey, bucket: 'files' }
   const origin = httpOrigin({ name: 'files', url: gateway.url, s3 })
   t.after(() => origin.close?.())
   const plain = await fetch(`${gateway.url}/files/a.txt`)
