@@ -1,5 +1,4 @@
 // A purge is a comparison, not a deletion: what was asked for before it is not reused, however many there are and whenever they arrive.
-import { LRUCache } from 'lru-cache'
 import type { StoredMeta } from '../http/stored-response.ts'
 import type { Millis } from '../http/time.ts'
 
@@ -40,24 +39,49 @@ interface Mark {
   readonly hard: Millis
 }
 
+/** Those of one kind, by what they name, up to a bound: beyond it the ones purged longest ago are forgotten. */
+class Marks {
+  readonly #marks = new Map<string, Mark>()
+  readonly #max: number
+  readonly #forgotten: (purge: Purge) => void
+
+  constructor(max: number, forgotten: (purge: Purge) => void) {
+    this.#max = max
+    this.#forgotten = forgotten
+  }
+
+  add(purge: Purge): void {
+    const mark = marked(this.#marks.get(purge.value), purge)
+    // The order of a map is that in which its keys came.
+    this.#marks.delete(purge.value)
+    this.#marks.set(purge.value, mark)
+    const [oldest] = this.#marks.size > this.#max ? this.#marks.values() : []
+    if (oldest === undefined) return
+    this.#marks.delete(oldest.purge.value)
+    this.#forgotten(oldest.purge)
+  }
+
+  of(value: string): Mark | undefined {
+    return this.#marks.get(value)
+  }
+
+  all(): Iterable<Mark> {
+    return this.#marks.values()
+  }
+}
+
 export class Purges {
-  readonly #urls = this.#marks()
-  readonly #surrogateKeys = this.#marks()
-  readonly #prefixes = new Map<string, Mark>()
-  #everything: Mark | undefined
+  /** What is forgotten purges everything of its age: too much rather than too little. */
+  readonly #forget = ({ at }: Purge): void => this.purgeUntil(at)
+  readonly #byKind = {
+    url: new Marks(MAX_MARKS, this.#forget),
+    'surrogate-key': new Marks(MAX_MARKS, this.#forget),
+    prefix: new Marks(MAX_PREFIXES, this.#forget),
+    everything: new Marks(1, this.#forget),
+  }
   /** What was asked for up to then counts as purged: purges older than that have been forgotten. */
   #floor = Number.NEGATIVE_INFINITY
   #isEmpty = true
-
-  /** Marks that leave the memory purge everything of their age: too much rather than too little. */
-  #marks(): LRUCache<string, Mark> {
-    return new LRUCache({
-      max: MAX_MARKS,
-      dispose: ({ purge }, _, reason) => {
-        if (reason === 'evict') this.purgeUntil(purge.at)
-      },
-    })
-  }
 
   /** Nothing has been purged: nothing needs to be looked at. */
   get isEmpty(): boolean {
@@ -72,20 +96,7 @@ export class Purges {
 
   apply(purge: Purge): void {
     this.#isEmpty = false
-    const { kind, value } = purge
-    if (kind === 'everything') this.#everything = marked(this.#everything, purge)
-    else if (kind === 'url') this.#urls.set(value, marked(this.#urls.peek(value), purge))
-    else if (kind === 'surrogate-key') this.#surrogateKeys.set(value, marked(this.#surrogateKeys.peek(value), purge))
-    else {
-      const mark = marked(this.#prefixes.get(value), purge)
-      this.#prefixes.delete(value)
-      this.#prefixes.set(value, mark)
-      for (const [oldest, { purge: old }] of this.#prefixes) {
-        if (this.#prefixes.size <= MAX_PREFIXES) break
-        this.#prefixes.delete(oldest)
-        this.purgeUntil(old.at)
-      }
-    }
+    this.#byKind[purge.kind].add(purge)
   }
 
   /** `undefined`: untouched. Else since when it is purged, and whether it may still be served stale. */
@@ -102,24 +113,20 @@ export class Purges {
   }
 
   *#about(url: string, surrogateKeys: readonly string[]): Iterable<Mark> {
-    if (this.#everything !== undefined) yield this.#everything
-    const own = this.#urls.peek(url)
+    const { url: urls, 'surrogate-key': keys, prefix: prefixes, everything } = this.#byKind
+    yield* everything.all()
+    const own = urls.of(url)
     if (own !== undefined) yield own
     for (const name of surrogateKeys) {
-      const mark = this.#surrogateKeys.peek(name)
+      const mark = keys.of(name)
       if (mark !== undefined) yield mark
     }
-    for (const [prefix, mark] of this.#prefixes) if (url.startsWith(prefix)) yield mark
+    for (const mark of prefixes.all()) if (url.startsWith(mark.purge.value)) yield mark
   }
 
   /** Every purge that still counts, the oldest first: applied in this order, they come to the same. */
   all(): readonly Purge[] {
-    const marks = [
-      ...(this.#everything === undefined ? [] : [this.#everything]),
-      ...this.#urls.values(),
-      ...this.#surrogateKeys.values(),
-      ...this.#prefixes.values(),
-    ]
+    const marks = Object.values(this.#byKind).flatMap((each) => [...each.all()])
     const floor: Purge[] = Number.isFinite(this.#floor)
       ? [{ id: 'floor', at: this.#floor, soft: false, kind: 'everything', value: '' }]
       : []
