@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { pinSelf, twoCores } from './lib/cores.ts'
 import { cpuMicros } from './lib/cpu.ts'
 import { findLoad } from './lib/load.ts'
-import { type BenchOrigin, type Server, startNginx, startOrigin, startScript } from './lib/peers.ts'
+import { type BenchOrigin, type Server, startNginx, startOrigin, startProgram, startScript } from './lib/peers.ts'
 import { environment, type Measurement, median, type Row, ratios, table, writeSection } from './lib/report.ts'
 import { Missing, requireNginx } from './lib/tools.ts'
 
@@ -27,14 +27,14 @@ interface Subject extends Row {
 
 async function startSubjects(core: number, origin: string) {
   const script = (name: string) => `${import.meta.dirname}/subjects/${name}.ts`
-  const cdn = (log: 'count' | 'stdout') => startScript(core, origin, script('simple-cdn'), { args: [log], log })
+  const sizes = { memory: '256mb', disk: '1gb' }
   const subject = (name: string, server: Server, tellsHits: boolean): Subject => ({ name, server, tellsHits, rounds: [] })
   return {
     nginx: subject('nginx', await startNginx(core, origin, { accessLog: true }), false),
     nginxNoLog: subject('nginx, no access log', await startNginx(core, origin, { accessLog: false }), false),
     nodeLean: subject('node:http, lean', await startScript(core, origin, script('node-lean'), { log: 'none' }), false),
-    counted: subject('simple-cdn, entries counted', await cdn('count'), true),
-    toFile: subject('simple-cdn, entries to a file', await cdn('stdout'), true),
+    embedded: subject('simple-cdn on node:http', await startScript(core, origin, script('simple-cdn'), { log: 'stdout' }), true),
+    program: subject('simple-cdn start', await startProgram(core, origin, sizes), true),
   }
 }
 
@@ -71,8 +71,8 @@ async function bench(quick: boolean, write: boolean): Promise<void> {
   pinSelf(cores.load)
 
   const origin = await startOrigin(Buffer.alloc(bodyBytes, 'All work and no play makes Jack a dull boy.\n'))
-  const { nginx, nginxNoLog, nodeLean, counted, toFile } = await startSubjects(cores.server, origin.url)
-  const subjects = [nginx, nginxNoLog, nodeLean, counted, toFile]
+  const { nginx, nginxNoLog, nodeLean, embedded, program } = await startSubjects(cores.server, origin.url)
+  const subjects = [nginx, nginxNoLog, nodeLean, embedded, program]
   for (const { server } of subjects) await (await fetch(`${server.url}/page`)).arrayBuffer()
   for (const subject of subjects) await measure(subject, origin, (url) => load.run(url, warmUpSeconds))
   for (let round = 1; round <= rounds; round++) {
@@ -82,7 +82,7 @@ async function bench(quick: boolean, write: boolean): Promise<void> {
   for (const { server } of subjects) await server.stop()
   origin.close()
 
-  const ratio = median(ratios(toFile, nginx))
+  const ratio = median(ratios(program, nginx))
   const text = [
     table(subjects, { '× nginx': nginx, '× nginx, no access log': nginxNoLog }),
     `Medians [ranges] over ${rounds} interleaved rounds of ${seconds} s; body ${bodyBytes} bytes, 64 connections.`,

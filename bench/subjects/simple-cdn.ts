@@ -1,4 +1,4 @@
-// simple-cdn as a program would embed it. `simple-cdn.ts ORIGIN none|count|stdout|s3-csv|s3-json [S3]`: without a log, or with which.
+// simple-cdn as a program would embed it. `simple-cdn.ts ORIGIN none|stdout|s3-csv|s3-json [S3]`: without a log, or with which.
 import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -12,15 +12,6 @@ import { listen } from './listen.ts'
 const [origin = '', log = 'stdout', endpoint = ''] = process.argv.slice(2)
 
 let entries = 0
-const counting: LogSink = {
-  name: 'counting',
-  write() {
-    entries++
-  },
-  async flush() {},
-  async close() {},
-}
-
 function toS3(): LogSink {
   const sink = s3Sink({
     ...{ endpoint, bucket: 'logs', region: 'us-east-1', accessKeyId: 'a', secretAccessKey: 's' },
@@ -40,7 +31,6 @@ function toS3(): LogSink {
 
 const sinks: Readonly<Record<string, () => readonly LogSink[]>> = {
   none: () => [],
-  count: () => [counting],
   's3-csv': () => [toS3()],
   's3-json': () => [toS3()],
 }

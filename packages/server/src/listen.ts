@@ -1,7 +1,7 @@
 // The public listener: node:http with limits on everything a client can make wait or grow.
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { type Http2StreamListener, isPassedOn } from '@simple-cdn/core/node'
+import { answerAtHand, type Http2StreamListener, isPassedOn } from '@simple-cdn/core/node'
 import { type Certificate, frontOf } from './front.ts'
 import { http2Connections } from './http2.ts'
 import { malformed, type Refusal, refusalOf } from './well-formed.ts'
@@ -37,6 +37,8 @@ export interface ListenOptions extends Limits {
 type UpgradeListener = (request: IncomingMessage, socket: Socket, head: Buffer) => void
 
 export interface Handlers {
+  /** What is at hand, before `request` is asked. */
+  readonly now: Parameters<typeof answerAtHand>[0]['handleNow']
   readonly request: RequestListener
   readonly upgrade: UpgradeListener
   readonly stream: Http2StreamListener
@@ -95,7 +97,7 @@ interface Conversation {
 }
 
 /** Answers requests with `request`. Rejects when the address cannot be had. */
-export async function listen({ request: handle, upgrade, stream }: Handlers, options: ListenOptions): Promise<Listener> {
+export async function listen({ now, request: handle, upgrade, stream }: Handlers, options: ListenOptions): Promise<Listener> {
   const conversations = new Map<Socket, Conversation>()
   const counts = { dropped: 0, refused: 0, stalled: 0, failedHandshakes: 0, malformed: 0 }
   let draining = false
@@ -110,23 +112,22 @@ export async function listen({ request: handle, upgrade, stream }: Handlers, opt
     requireHostHeader: false,
   })
   let limits: Limits = options
-  const front = isBehindFront(options)
-    ? frontOf({
-        certificate: options.certificate,
-        isProxy: options.isProxy,
-        timeoutMs: () => limits.headTimeoutMs,
-        http1: (socket) => void server.emit('connection', socket),
-        http2: (socket) => {
-          // One connection is one client, however many streams it has.
-          if (connections() < limits.maxConnections) return http2.accept(socket)
-          counts.refused++
-          socket.destroy()
-        },
-        failed: () => counts.failedHandshakes++,
-      })
-    : undefined
+  const front = frontOf({
+    certificate: options.certificate,
+    isProxy: options.isProxy,
+    timeoutMs: () => limits.headTimeoutMs,
+    http1: (socket) => accept(socket),
+    http2: (socket) => {
+      // One connection is one client, however many streams it has.
+      if (connections() < limits.maxConnections) return http2.accept(socket)
+      counts.refused++
+      socket.destroy()
+    },
+    failed: () => counts.failedHandshakes++,
+  })
   /** What clients connect to. */
-  const listening = front?.server ?? server
+  const listening = front.server
+  const atHand = answerAtHand({ handleNow: now }, server, { onStalled: () => counts.stalled++ })
   const http2 = http2Connections(stream, () => limits, counts)
   const connections = (): number => conversations.size + http2.sessions()
   const limit = (next: Limits): void => {
@@ -141,7 +142,7 @@ export async function listen({ request: handle, upgrade, stream }: Handlers, opt
   // Who has said everything may still be waiting for the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 
-  server.on('connection', (socket: Socket) => {
+  const accept = (socket: Socket): void => {
     const conversation: Conversation = {
       responses: [],
       tooMany: connections() >= limits.maxConnections,
@@ -162,7 +163,9 @@ export async function listen({ request: handle, upgrade, stream }: Handlers, opt
       skip(request, socket)
       request.once('end', () => destroySoon.call(socket))
     }
-  })
+    if (conversation.tooMany) server.emit('connection', socket)
+    else atHand.accept(socket)
+  }
   listening.on('drop', () => counts.dropped++)
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
@@ -294,18 +297,19 @@ export async function listen({ request: handle, upgrade, stream }: Handlers, opt
   })
   listening.on('error', options.onError)
   // Looks for heads that take too long from then on.
-  if (front !== undefined) server.emit('listening')
+  server.emit('listening')
 
   return {
     url: urlOf(listening, options.certificate === undefined ? 'http' : 'https'),
     limit,
-    use: (certificate) => front?.use(certificate),
+    use: (certificate) => front.use(certificate),
     stats: () => ({ connections: connections(), ...counts }),
     async stop(graceMs) {
       draining = true
       const closed = new Promise((resolve) => listening.close(resolve))
-      if (front !== undefined) server.close()
-      front?.stop()
+      // It ends what it takes for idle.
+      void atHand.drain().then(() => server.close())
+      front.stop()
       http2.drain()
       for (const [socket, { responses }] of conversations) {
         const last = responses.at(-1)
@@ -371,10 +375,6 @@ function refuse(socket: Socket, refusal: Refusal): void {
   socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${fields.join('')}\r\n${refusalText(refusal)}`)
   const end = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(end))
-}
-
-function isBehindFront({ certificate, isProxy }: ListenOptions): boolean {
-  return certificate !== undefined || isProxy !== undefined
 }
 
 function urlOf(server: Server, scheme: string): string {

@@ -63,12 +63,14 @@ export async function startServer({
   let trust = resolveTrust(cache.trustedProxies)
   const begun = Promise.withResolvers<Handlers>()
   let handlers: Handlers = {
+    now: () => undefined,
     request: (request, response) => void begun.promise.then((begin) => begin.request(request, response)),
     upgrade: (request, socket, head) => void begun.promise.then((begin) => begin.upgrade(request, socket, head)),
     stream: (...asked) => void begun.promise.then((begin) => begin.stream(...asked)),
   }
   const listener = await listen(
     {
+      now: (request) => handlers.now(request),
       request: (request, response) => handlers.request(request, response),
       upgrade: (request, socket, head) => handlers.upgrade(request, socket, head),
       stream: (...asked) => handlers.stream(...asked),
@@ -104,6 +106,7 @@ export async function startServer({
     },
   )
   handlers = {
+    now: (request) => cdn.handleNow(request),
     request: toNodeHandler(cdn),
     stream: toHttp2Handler(cdn),
     upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),

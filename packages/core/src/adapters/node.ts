@@ -6,6 +6,7 @@ import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 import { targetOf } from './target.ts'
 
+export { type AtHand, type AtHandOptions, answerAtHand } from './at-hand.ts'
 export { type Http2StreamListener, toHttp2Handler } from './http2.ts'
 export { isPassedOn, toUpgradeHandler, type UpgradeHandlerOptions } from './upgrade.ts'
 

@@ -106,6 +106,7 @@ export interface EngineStats {
   }[]
 }
 
+type Answer = CdnResponse | Promise<CdnResponse>
 type OriginRoute = Extract<Route<Origin>, { kind: 'origin' }>
 
 interface Asking {
@@ -242,11 +243,27 @@ export class Engine implements Handler {
     this.#host.hold()
     this.#open++
     try {
-      const answer = this.#begin(exchange)
+      const answer = this.#begin(exchange) as Answer
       return answer instanceof Promise ? answer.catch((error) => exchange.fail(error)) : answer
     } catch (error) {
       return exchange.fail(error)
     }
+  }
+
+  handleNow(request: CdnRequest): CdnResponse | undefined {
+    const host = this.#host
+    const exchange = new Exchange(host, fromClient(request, host.settings.trust))
+    exchange.isUrgent = true
+    let answer: CdnResponse | undefined
+    try {
+      answer = this.#begin(exchange) as CdnResponse | undefined
+    } catch (error) {
+      answer = exchange.fail(error)
+    }
+    if (answer === undefined) return undefined
+    host.hold()
+    this.#open++
+    return answer
   }
 
   matches(request: Parameters<Handler['matches']>[0]): boolean {
@@ -261,7 +278,8 @@ export class Engine implements Handler {
 
   // ── route, key, lookup, decide ──
 
-  #begin(exchange: Exchange): CdnResponse | Promise<CdnResponse> {
+  /** `undefined`: what may not wait would have to, and nothing has been done. */
+  #begin(exchange: Exchange): Answer | undefined {
     const { request } = exchange
     if (this.#closing) throw new CdnError('CDN_CLOSING')
     const target = normalisedTarget(request.target)
@@ -379,11 +397,12 @@ export class Engine implements Handler {
     return exchange.respond(101, [...endToEndFields(response.fields), ...upgrade], undefined, undefined)
   }
 
-  #lookup(exchange: Exchange, route: OriginRoute, star: string): CdnResponse | Promise<CdnResponse> {
+  #lookup(exchange: Exchange, route: OriginRoute, star: string): Answer | undefined {
     const { request } = exchange
     exchange.key = cacheKey(request.scheme, exchange.authority, exchange.target, route.policy.query)
     const before = decideBeforeLookup(request, route.policy)
     if (before !== undefined) {
+      if (exchange.isUrgent) return undefined
       exchange.decided(before)
       return this.#alone({ exchange, route, star, decision: before })
     }
@@ -395,10 +414,11 @@ export class Engine implements Handler {
       exchange.request = new RequestWith(exchange.request, { fields: withChosenCoding(exchange.request.fields) })
     const known = this.#store.peek?.(exchange.key)
     if (known !== undefined) return this.#answer(exchange, route, star, this.#unpurged(known))
+    if (exchange.isUrgent) return undefined
     return this.#store
       .lookup(exchange.key)
       .catch(() => this.#storeFailed([]))
-      .then((found) => this.#answer(exchange, route, star, this.#unpurged(found)))
+      .then((found) => this.#answer(exchange, route, star, this.#unpurged(found)) as Answer)
   }
 
   #answer(
@@ -407,7 +427,7 @@ export class Engine implements Handler {
     star: string,
     known: readonly StoredResponse[],
     mayWait = true,
-  ): CdnResponse | Promise<CdnResponse> {
+  ): Answer | undefined {
     const { request } = exchange
     const found = selected(known, request, route)
     const lookup: Lookup<StoredMeta> =
@@ -415,16 +435,21 @@ export class Engine implements Handler {
     const decision = decide(request, lookup, route.policy, exchange.at)
     exchange.decided(decision)
     switch (decision.action) {
-      case 'serve':
-        if (decision.revalidateAfter) this.#revalidateLater(exchange, route, star, decision.stored)
-        return this.#serve(exchange, route, star, found as StoredResponse, decision.age)
+      case 'serve': {
+        const answer = this.#serve(exchange, route, star, found as StoredResponse, decision.age)
+        if (decision.revalidateAfter && answer !== undefined) this.#revalidateLater(exchange, route, star, decision.stored)
+        return answer
+      }
       case 'refuse':
         return exchange.respond(decision.status, ['Content-Length', '0'], undefined, undefined)
       case 'fetch':
       case 'revalidate': {
+        if (exchange.isUrgent) return undefined
         const storing = mayWait ? this.#storing.get(exchange.key as CacheKey) : undefined
         if (storing === undefined) return this.#forward({ exchange, route, star, decision })
-        return this.#stored(exchange.key as CacheKey, storing).then((now) => this.#answer(exchange, route, star, now, false))
+        return this.#stored(exchange.key as CacheKey, storing).then(
+          (now) => this.#answer(exchange, route, star, now, false) as Answer,
+        )
       }
     }
   }
@@ -445,18 +470,13 @@ export class Engine implements Handler {
 
   // ── serve ──
 
-  #serve(
-    exchange: Exchange,
-    route: OriginRoute,
-    star: string,
-    found: StoredResponse,
-    age: number,
-  ): CdnResponse | Promise<CdnResponse> {
+  #serve(exchange: Exchange, route: OriginRoute, star: string, found: StoredResponse, age: number): Answer | undefined {
     const { meta } = found
     exchange.aged(meta, age)
     const part = partFor(exchange.request.method, exchange.request.fields, meta, meta.length, exchange.at)
     if (part.body === 'none') return exchange.respond(part.status, part.fields, undefined, age)
-    if (meta.sliceBytes !== undefined) return this.#serveSlices(exchange, route, star, meta, part, age)
+    if (meta.sliceBytes !== undefined)
+      return exchange.isUrgent ? undefined : this.#serveSlices(exchange, route, star, meta, part, age)
     const whole = found.open?.()
     if (whole !== undefined)
       return exchange.respond(
@@ -465,6 +485,7 @@ export class Engine implements Handler {
         part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1),
         age,
       )
+    if (exchange.isUrgent) return undefined
     return this.#store
       .read(meta.id, { range: part.body === 'whole' ? undefined : part.body })
       .catch(() => this.#storeFailed(undefined))
@@ -564,7 +585,7 @@ export class Engine implements Handler {
     if (found === undefined) return this.#forward({ exchange, route, star, decision: MISS })
     const fields = extra.length === 0 ? meta.fields : [...meta.fields, ...extra]
     const again: StoredResponse = { meta: { ...found.meta, ...meta, fields }, open: () => found.open?.() }
-    return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now()))
+    return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now())) as Answer
   }
 
   async #lookedUp(key: CacheKey): Promise<readonly StoredResponse[]> {

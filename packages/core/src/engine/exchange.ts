@@ -30,6 +30,8 @@ export class Exchange implements CdnResponse {
   authority: string
   route = ''
   tier: LogEntry['tier'] = 'edge'
+  /** Answered at once or not at all: nothing may be waited for. */
+  isUrgent = false
   key: CacheKey | undefined
   /** Of the route, once there is one. */
   rules: Rules | undefined

@@ -51,6 +51,12 @@ export interface Handler {
    */
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
 
+  /**
+   * Answers a request whose answer is at hand as a whole: a hit in memory, a redirect, a refusal. Its body is bytes.
+   * `undefined`: it is not, nothing has been done or counted, and `handle` is for it.
+   */
+  handleNow(request: CdnRequest): CdnResponse | undefined
+
   /** Whether any route is for this request. Middleware hands on what has none. */
   matches(
     request: Pick<CdnRequest, 'method' | 'scheme' | 'authority' | 'target' | 'fields'> &

@@ -1,0 +1,326 @@
+// What is at hand is answered on the bare connection, for half of what node:http takes. Everything else is for node:http, on the same connection.
+import { type IncomingMessage, maxHeaderSize, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
+import { CdnError } from '../errors.ts'
+import type { Fields } from '../http/fields.ts'
+import { type RequestHead, readRequestHead } from '../http/request-head.ts'
+import { formatHttpDate, systemClock } from '../http/time.ts'
+
+export interface AtHand {
+  /** For each connection, in place of `server.emit('connection', socket)`. */
+  accept(socket: Socket): void
+  /**
+   * From now on, everything is for the server; connections that have nothing under way are ended. Resolves when all that was
+   * answered here is out, or its client gone: closing a server ends connections that it takes for idle.
+   */
+  drain(): Promise<void>
+}
+
+export interface AtHandOptions {
+  /** A client has taken nothing of an answer for as long as `server.timeout`: its connection is about to be ended. */
+  onStalled?: () => void
+}
+
+/** Larger chunks have more than a few heads in them. */
+const MAX_CHUNK = 16 * 1024
+/** Bodies of up to so many bytes are copied behind their heads: one write for both costs less than the copy. */
+const MAX_COPIED = 64 * 1024
+
+/**
+ * The whole of `server`'s connections are given to `accept`: `net.createServer({ allowHalfOpen: true, noDelay: true }, accept)`. An answer
+ * that `cdn.handleNow` has is written as `server` would write it, byte for byte, in the same order, and under the same timeouts. `server`
+ * gets to know of a connection with the first request on it that is not answered so, and again no more than it has to.
+ */
+export function answerAtHand(
+  cdn: Pick<Handler, 'handleNow'>,
+  server: Server,
+  { onStalled = () => {} }: AtHandOptions = {},
+): AtHand {
+  const connections = new Map<Duplex, Connection>()
+  let draining = false
+  let drained: (() => void) | undefined
+  const shared: Shared = {
+    cdn,
+    server,
+    onStalled,
+    sending: 0,
+    isDraining: () => draining,
+    sent() {
+      if (shared.sending === 0) drained?.()
+    },
+  }
+
+  server.on('request', (_, response) => connections.get(response.socket as Socket)?.begun(response))
+  const leave = (_: IncomingMessage, socket: Duplex): void => connections.get(socket)?.leave()
+  server.on('upgrade', leave)
+  server.on('connect', leave)
+
+  return {
+    accept(socket) {
+      const connection = new Connection(socket, shared)
+      connections.set(socket, connection)
+      socket.once('close', () => {
+        connections.delete(socket)
+        connection.closed()
+      })
+    },
+    async drain() {
+      draining = true
+      for (const connection of connections.values()) connection.drain()
+      if (shared.sending > 0) await new Promise<void>((resolve) => (drained = resolve))
+    },
+  }
+}
+
+interface Shared {
+  readonly cdn: Pick<Handler, 'handleNow'>
+  readonly server: Server
+  readonly onStalled: () => void
+  /** Answers that the kernel has not taken as a whole. */
+  sending: number
+  readonly isDraining: () => boolean
+  readonly sent: () => void
+}
+
+class Connection {
+  readonly #socket: Socket
+  readonly #shared: Shared
+  /** How the server takes in what comes, as soon as it knows of the connection. */
+  #feed: ((chunk: Buffer) => void) | undefined
+  /** Requests that the server has not answered yet. */
+  #open = 0
+  /** Whether the server, all being answered, waits for the first byte of a request. */
+  #isBetween = true
+  /** What is on its way out, when the kernel has not taken all of it. */
+  #sending: { readonly answer: CdnResponse; readonly bytes: number } | undefined
+
+  constructor(socket: Socket, shared: Shared) {
+    this.#socket = socket
+    this.#shared = shared
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('timeout', this.#onTimeout).on('error', this.#onError)
+    // For the first byte there is as much time as for a whole head.
+    socket.setTimeout(shared.server.headersTimeout)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.#isBetween) return void this.#pass(chunk)
+    const text = chunk.byteLength > MAX_CHUNK ? '' : chunk.toString('latin1')
+    const at = this.#mayAnswer(text) ? this.#answer(text) : 0
+    if (at === chunk.byteLength) return
+    this.#isBetween = text !== '' && consistsOfHeads(text, at)
+    this.#pass(at === 0 ? chunk : chunk.subarray(at))
+  }
+
+  readonly #onEnd = (): void => {
+    this.#socket.end()
+  }
+
+  readonly #onError = (): void => {
+    this.#socket.destroy()
+  }
+
+  readonly #onTimeout = (): void => {
+    const { server, onStalled } = this.#shared
+    if (this.#sending !== undefined) onStalled()
+    if (this.#socket.bytesRead > 0) return void this.#socket.destroy()
+    this.#attach()
+    // As the server itself finds those out that begin and do not go on.
+    this.#socket.emit('error', Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }))
+    if (server.listenerCount('clientError') === 0) this.#socket.destroy()
+  }
+
+  #mayAnswer(text: string): boolean {
+    const { server, isDraining } = this.#shared
+    // Once it is known to the server, its answers come first.
+    if (this.#open > 0 || this.#sending !== undefined || isDraining()) return false
+    return text.length <= ((server as { maxHeaderSize?: number }).maxHeaderSize ?? maxHeaderSize) && this.#socket.writable
+  }
+
+  /** Answers one request after the other, up to the one that begins at the result. */
+  #answer(text: string): number {
+    let at = 0
+    while (at < text.length && this.#sending === undefined) {
+      const head = readRequestHead(text, at)
+      const answer = head && this.#shared.cdn.handleNow(new PlainRequest(head, this.#socket))
+      if (head === undefined || answer === undefined) return at
+      this.#write(head, answer)
+      at = head.end
+    }
+    return at
+  }
+
+  #write({ method }: RequestHead, answer: CdnResponse): void {
+    const socket = this.#socket
+    let sendable = answer
+    let head = headOf(answer, this.#shared.server)
+    if (head === undefined) {
+      sendable = answer.fail(new CdnError('CDN_ORIGIN_PROTOCOL', 'a field has characters that may not be in it'))
+      head = headOf(sendable, this.#shared.server) as string
+    }
+    const body = method === 'HEAD' ? undefined : (sendable.body as Uint8Array | undefined)
+    const bytes = body?.byteLength ?? 0
+    if (body === undefined) socket.write(head, 'latin1')
+    else if (bytes <= MAX_COPIED) {
+      const out = Buffer.allocUnsafe(head.length + bytes)
+      out.write(head, 0, 'latin1')
+      out.set(body, head.length)
+      socket.write(out)
+    } else {
+      socket.cork()
+      socket.write(head, 'latin1')
+      socket.write(body)
+      socket.uncork()
+    }
+    if (socket.writableLength === 0 && !socket.destroyed) {
+      this.#rest()
+      sendable.finished(bytes, true)
+    } else this.#wait(sendable, bytes)
+  }
+
+  /** What comes meanwhile is for the server: it stops reading when a client asks on and on, and takes nothing. */
+  #wait(answer: CdnResponse, bytes: number): void {
+    const sending = { answer, bytes }
+    this.#sending = sending
+    this.#shared.sending++
+    this.#socket.setTimeout(this.#shared.server.timeout)
+    this.#socket.write('', (error) => this.#ended(sending, !error))
+  }
+
+  #ended(sending: { readonly answer: CdnResponse; readonly bytes: number }, complete: boolean): void {
+    if (this.#sending !== sending) return
+    this.#sending = undefined
+    this.#shared.sending--
+    if (!this.#socket.destroyed && this.#open === 0) this.#rest()
+    sending.answer.finished(sending.bytes, complete)
+    this.#shared.sent()
+  }
+
+  /** As after an answer of the server, which takes the timeout for its own. */
+  #rest(): void {
+    const { keepAliveTimeout, keepAliveTimeoutBuffer = 1000 } = this.#shared.server as Server & {
+      keepAliveTimeoutBuffer?: number
+    }
+    const ms = keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : 0
+    if (this.#socket.timeout !== ms) this.#socket.setTimeout(ms)
+  }
+
+  // ── the server's part ──
+
+  #pass(chunk: Buffer): void {
+    if (this.#feed === undefined) this.#attach()
+    if (this.#feed === undefined) this.#socket.emit('data', chunk)
+    else this.#feed(chunk)
+  }
+
+  #attach(): void {
+    const socket = this.#socket
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('timeout', this.#onTimeout).off('error', this.#onError)
+    this.#shared.server.emit('connection', socket)
+    const [feed, ...more] = socket.listeners('data') as ((chunk: Buffer) => void)[]
+    if (feed === undefined || more.length > 0) {
+      // A way of taking a connection in that is unknown to us: the server has it for good.
+      this.#isBetween = false
+      return
+    }
+    this.#feed = feed
+    socket.off('data', feed)
+    // Listening makes the server give up reading below the socket.
+    socket.on('data', this.#onData)
+  }
+
+  begun(response: ServerResponse): void {
+    this.#open++
+    response.once('close', () => {
+      this.#open--
+      if (!response.shouldKeepAlive || !response.writableFinished) this.#isBetween = false
+    })
+  }
+
+  /** The connection speaks something else from now on. */
+  leave(): void {
+    this.#isBetween = false
+    this.#socket.off('data', this.#onData)
+  }
+
+  closed(): void {
+    if (this.#sending !== undefined) this.#ended(this.#sending, false)
+  }
+
+  drain(): void {
+    if (this.#feed !== undefined) return
+    // Who has asked for nothing yet is not told why: there is nothing to answer.
+    if (this.#socket.bytesRead === 0) this.#socket.destroy()
+    else this.#socket.destroySoon()
+  }
+}
+
+function consistsOfHeads(text: string, start: number): boolean {
+  let at = start
+  while (at < text.length) {
+    const head = readRequestHead(text, at)
+    if (head === undefined) return false
+    at = head.end
+  }
+  return true
+}
+
+/** A request without a body, on a connection that stays open. */
+class PlainRequest implements CdnRequest {
+  readonly method: string
+  readonly target: string
+  readonly authority: string
+  readonly fields: Fields
+  readonly httpVersion = '1.1'
+  readonly body = undefined
+  readonly #socket: Socket
+  #signal: AbortSignal | undefined
+
+  constructor({ method, target, host, fields }: RequestHead, socket: Socket) {
+    this.method = method
+    this.target = target
+    this.authority = host
+    this.fields = fields
+    this.#socket = socket
+  }
+
+  get scheme(): 'http' | 'https' {
+    return (this.#socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+  }
+
+  get clientAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      const controller = new AbortController()
+      if (this.#socket.destroyed) controller.abort()
+      this.#socket.once('close', () => controller.abort())
+      this.#signal = controller.signal
+    }
+    return this.#signal
+  }
+}
+
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+/** What node:http refuses to send in a value. */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
+
+/** As node:http writes it; `undefined` when it would not. */
+function headOf({ status, fields }: CdnResponse, server: Server): string | undefined {
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
+  let dated = false
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string
+    const value = fields[at + 1] as string
+    if (UNSENDABLE.test(value) || !NAME.test(name)) return undefined
+    if (name.length === 4 && name.toLowerCase() === 'date') dated = true
+    head += `${name}: ${value}\r\n`
+  }
+  if (!dated) head += `Date: ${formatHttpDate(systemClock.now())}\r\n`
+  head += 'Connection: keep-alive\r\n'
+  if (server.keepAliveTimeout > 0) head += `Keep-Alive: timeout=${Math.floor(server.keepAliveTimeout / 1000)}\r\n`
+  return `${head}\r\n`
+}

@@ -1,0 +1,325 @@
+// What is at hand, on the bare connection: the same bytes as from node:http, in the same order, whatever else is asked in between.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
+import { describe, it, type TestContext } from 'node:test'
+import { setImmediate as soon } from 'node:timers/promises'
+import { type Cdn, type CdnConfig, type CdnRequest, createCdn, type LogEntry, type Origin } from '@simple-cdn/core'
+import { type AtHand, answerAtHand, toNodeHandler } from '@simple-cdn/core/node'
+import fc from 'fast-check'
+import { coming, pieces } from '../support/pieces.ts'
+import { type RawClient, rawClient } from '../support/raw-client.ts'
+import { listening } from '../support/raw-origin.ts'
+import { watched } from '../support/watched.ts'
+
+const AT = Date.UTC(2014, 5, 6)
+
+interface Site {
+  readonly cdn: Cdn
+  /** Where what is at hand is answered on the connection. */
+  readonly port: number
+  /** Where node:http answers everything. */
+  readonly plainPort: number
+  /** Targets of the requests that node:http saw on the first. */
+  readonly seen: readonly string[]
+  readonly entries: readonly LogEntry[]
+  readonly atHand: AtHand
+  readonly server: ReturnType<typeof createServer>
+  logged(count: number): Promise<readonly LogEntry[]>
+}
+
+/** A page, a large one, one that is never stored, and what needs no origin. Time stands still. */
+async function site(
+  t: TestContext,
+  { large = 100, config = {} }: { large?: number; config?: Partial<CdnConfig> } = {},
+): Promise<Site> {
+  const origin: Origin = {
+    name: 'app',
+    async fetch({ target, method, body }) {
+      let posted = ''
+      for await (const chunk of body ?? []) posted += Buffer.from(chunk).toString('latin1')
+      if (target === '/slow') for (let turn = 0; turn < 20; turn++) await soon()
+      const text = method === 'POST' ? `got ${posted}` : target.startsWith('/large') ? 'x'.repeat(large) : `this is ${target}`
+      const fields =
+        target.startsWith('/never') || target === '/slow'
+          ? ['Cache-Control', 'no-store']
+          : ['Cache-Control', 'max-age=60', 'ETag', '"1"', 'Content-Type', 'text/plain', 'X-Name', 'M\xfcller']
+      return {
+        status: 200,
+        fields: [...fields, 'Content-Length', `${text.length}`],
+        body: (async function* () {
+          if (method !== 'HEAD') yield Buffer.from(text)
+        })(),
+      }
+    },
+  }
+  const entries: LogEntry[] = []
+  const { happened, until } = watched()
+  const sink = {
+    name: 'test',
+    write: (entry: LogEntry) => {
+      entries.push(entry)
+      happened()
+    },
+    flush: async () => undefined,
+    close: async () => undefined,
+  }
+  const cdn = createCdn(
+    {
+      origins: { app: origin },
+      routes: [
+        { match: '/old', redirect: '/new' },
+        { match: '/text', respond: { status: 200, body: 'hello' } },
+        { match: '/nothing', respond: { status: 204 } },
+        { match: '/*', origin: 'app' },
+      ],
+      log: [sink],
+      ...config,
+    } as CdnConfig,
+    { clock: { now: () => AT, after: () => () => undefined } },
+  )
+  const seen: string[] = []
+  const handler = toNodeHandler(cdn)
+  const server = createServer((request, response) => {
+    seen.push(request.url as string)
+    handler(request, response)
+  })
+  const plain = createServer(handler)
+  const atHand = answerAtHand(cdn, server)
+  const tcp = createTcpServer({ allowHalfOpen: true, noDelay: true }, atHand.accept)
+  const [port, plainPort] = [await listening(tcp), await listening(plain)]
+  t.after(async () => {
+    tcp.close()
+    await atHand.drain()
+    for (const each of [server, plain]) {
+      each.close()
+      each.closeAllConnections()
+    }
+    await cdn.close({ graceMs: 0 })
+  })
+  return {
+    ...{ cdn, port, plainPort, seen, entries, atHand, server },
+    async logged(count) {
+      await until(() => entries.length >= count)
+      return entries
+    },
+  }
+}
+
+const request = (target: string, fields = '', method = 'GET'): string =>
+  `${method} ${target} HTTP/1.1\r\nHost: site.test\r\n${fields}\r\n`
+const LAST = request('/text', 'Connection: close\r\n')
+
+/** Everything that comes, up to the answer to a last request that ends the connection. Without the dates that node:http adds. */
+async function answers(port: number, ...texts: string[]): Promise<string> {
+  const client = await rawClient(port)
+  await sendApart(client, [...texts, LAST])
+  return (await client.end()).replaceAll(/^Date: (?!Fri, 06 Jun 2014).*\r\n/gm, 'Date: now\r\n')
+}
+
+async function sendApart(client: RawClient, texts: readonly string[]): Promise<void> {
+  for (const text of texts) {
+    client.send(text)
+    for (let turn = 0; turn < 3; turn++) await soon()
+  }
+}
+
+async function store(port: number, ...targets: string[]): Promise<void> {
+  for (const target of targets) await answers(port, request(target))
+}
+
+describe('an answer that is at hand', () => {
+  const asked: Readonly<Record<string, string>> = {
+    'a hit': request('/page'),
+    'a hit for HEAD': request('/page', '', 'HEAD'),
+    'a hit of more than is copied': request('/large'),
+    'a part of a hit': request('/page', 'Range: bytes=2-4\r\n'),
+    'a part that there is not': request('/page', 'Range: bytes=200-\r\n'),
+    'a hit that has not been modified': request('/page', 'If-None-Match: "1"\r\n'),
+    'a condition that fails': request('/page', 'If-Match: "2"\r\n'),
+    'a redirect': request('/old'),
+    'an answer of the route': request('/text'),
+    'an answer without content': request('/nothing'),
+    'an answer of the route, for HEAD': request('/text', '', 'HEAD'),
+    'an error': request('/page', 'CDN-Loop: simple-cdn\r\n'),
+  }
+  for (const [name, text] of Object.entries(asked))
+    it(`is byte for byte what node:http writes: ${name}`, async (t) => {
+      const { port, plainPort, seen } = await site(t, { large: 200_000, config: { semantics: 'rfc' } })
+      await store(plainPort, '/page', '/large')
+      assert.equal(await answers(port, text), await answers(plainPort, text))
+      assert.deepEqual(seen, ['/text'])
+    })
+
+  it('is logged as any other', async (t) => {
+    const { port, plainPort, entries, logged } = await site(t)
+    await store(plainPort, '/page')
+    const before = (await logged(2)).length
+    await answers(plainPort, request('/page'))
+    await answers(port, request('/page'))
+    await logged(before + 4)
+    const [plain, , own] = entries.slice(before).map(({ sequence: _, ...entry }) => entry)
+    assert.deepEqual(own, plain)
+    assert.equal(own?.complete, true)
+  })
+
+  it('has no fields that node:http would refuse to send: an error takes its place', async (t) => {
+    const { cdn, port, entries } = await site(t)
+    const { handleNow } = cdn
+    t.mock.method(cdn, 'handleNow', (asked: CdnRequest) => {
+      const answer = handleNow.call(cdn, asked)
+      return answer && Object.assign(answer, { fields: [...answer.fields, 'X-Bad', 'a\r\nb'] })
+    })
+    const [head] = (await answers(port, request('/text'))).split('\r\n\r\n')
+    assert.match(head ?? '', /^HTTP\/1\.1 502 Bad Gateway\r\n/)
+    assert.equal(entries[0]?.error?.code, 'CDN_ORIGIN_PROTOCOL')
+  })
+
+  it('says nothing of a timeout where the server has none', async (t) => {
+    const { port, server } = await site(t)
+    server.keepAliveTimeout = 0
+    assert.doesNotMatch(await answers(port, request('/text')), /Keep-Alive: timeout/)
+  })
+})
+
+describe('a connection', () => {
+  it('has its answers in the order of its requests, whoever gives them', async (t) => {
+    const { port, plainPort, seen } = await site(t)
+    await store(plainPort, '/page')
+    const text =
+      request('/page') + request('/never/1') + request('/page') + request('/text') + request('/never/2') + request('/page')
+    assert.equal(await answers(port, text), await answers(plainPort, text))
+    assert.deepEqual(seen, ['/never/1', '/page', '/text', '/never/2', '/page', '/text'])
+  })
+
+  it('goes back to what is at hand after what was not', async (t) => {
+    const { port, plainPort, seen } = await site(t)
+    await store(plainPort, '/page')
+    const client = await rawClient(port)
+    for (const target of ['/page', '/never/1', '/page', '/never/2', '/text']) {
+      const length = client.received().length
+      client.send(request(target))
+      await client.until((all) => /\r\n\r\n./s.test(all.slice(length)))
+    }
+    client.socket.destroy()
+    assert.deepEqual(seen, ['/never/1', '/never/2'])
+  })
+
+  it('is for node:http alone after a body, whose end it knows', async (t) => {
+    const { port, plainPort, seen } = await site(t)
+    const post = request('/page', 'Content-Length: 5\r\n', 'POST')
+    assert.equal(
+      await answers(port, `${post}he`, 'llo', request('/text')),
+      await answers(plainPort, `${post}he`, 'llo', request('/text')),
+    )
+    assert.deepEqual(seen, ['/page', '/text', '/text'])
+  })
+
+  it('is told what is wrong with a request by node:http', async (t) => {
+    const { port, plainPort } = await site(t)
+    const text = 'GET /text HTTP/1.1\r\nHost: site.test\r\nA : b\r\n\r\n'
+    assert.equal(await answers(port, request('/text'), text), await answers(plainPort, request('/text'), text))
+  })
+
+  it('gives its answer to a client that has said all it wanted', async (t) => {
+    const { port } = await site(t)
+    const client = await rawClient(port, '', { allowHalfOpen: true })
+    client.socket.end(request('/text'))
+    assert.match(await client.end(), /\r\n\r\nhello$/)
+  })
+
+  it('that asks and does not read is answered in order all the same, and logged when it has read', async (t) => {
+    const { port, plainPort, seen, logged, entries } = await site(t, { large: 6_000_000, config: { slice: '8mb' } })
+    await store(plainPort, '/large')
+    const before = (await logged(2)).length
+    const client = await rawClient(port)
+    client.socket.pause()
+    await sendApart(client, [request('/large')])
+    // The kernel has not taken it, so this one is for the server.
+    await sendApart(client, [request('/text')])
+    client.socket.resume()
+    await client.until((all) => all.endsWith('hello'))
+    client.socket.destroy()
+    await logged(before + 2)
+    assert.deepEqual(
+      entries.slice(before).map(({ bytes, complete }) => [bytes, complete]),
+      [
+        [6_000_000, true],
+        [5, true],
+      ],
+    )
+    assert.deepEqual(seen, ['/text'])
+  })
+
+  it('that is gone in the middle of an answer is logged so', async (t) => {
+    const { port, plainPort, logged, entries } = await site(t, { large: 6_000_000, config: { slice: '8mb' } })
+    await store(plainPort, '/large')
+    const before = (await logged(2)).length
+    const client = await rawClient(port)
+    client.socket.pause()
+    await sendApart(client, [request('/large')])
+    client.reset()
+    await logged(before + 1)
+    assert.equal(entries.at(-1)?.complete, false)
+    assert.equal(entries.at(-1)?.error?.code, 'CDN_CLIENT_GONE')
+  })
+
+  it('is left to who takes it over for another protocol', async (t) => {
+    const { port, server } = await site(t)
+    server.on('upgrade', (_, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+      socket.pipe(socket)
+    })
+    const client = await rawClient(port, request('/text'))
+    await client.until('hello')
+    client.send(request('/text', 'Connection: Upgrade\r\nUpgrade: echo\r\n'))
+    await client.until('Upgrade: echo\r\n\r\n')
+    client.send(request('/text'))
+    assert.ok((await client.until(`\r\n\r\n${request('/text')}`)).endsWith(request('/text')))
+    client.socket.destroy()
+  })
+})
+
+describe('a server that stops', () => {
+  it('ends connections that have nothing under way, and lets the others finish', async (t) => {
+    const { port, plainPort, atHand } = await site(t, { large: 6_000_000, config: { slice: '8mb' } })
+    await store(plainPort, '/large')
+    const [fresh, idle, slow] = [await rawClient(port), await rawClient(port, request('/text')), await rawClient(port)]
+    await idle.until('hello')
+    slow.socket.pause()
+    await sendApart(slow, [request('/large')])
+    const drained = atHand.drain()
+    await Promise.all([fresh.end(), idle.end()])
+    slow.socket.resume()
+    await drained
+    assert.match(await slow.end(), /x$/)
+    assert.equal(slow.received().split('\r\n\r\n')[1]?.length, 6_000_000)
+  })
+})
+
+describe('whatever is asked, in whatever pieces', () => {
+  it('the answers are those of node:http', async (t) => {
+    const { port, plainPort } = await site(t)
+    await store(plainPort, '/page')
+    const requests = fc.constantFrom(
+      request('/page'),
+      request('/page', 'Accept: text/html\r\nUser-Agent: somebody\r\n'),
+      request('/page', '', 'HEAD'),
+      request('/never'),
+      request('/slow'),
+      request('/text'),
+      request('/old'),
+      request('/page', 'If-None-Match: "1"\r\n'),
+      request('/never', 'Content-Length: 3\r\n', 'POST').concat('abc'),
+      request('/never', 'Transfer-Encoding: chunked\r\n', 'POST').concat('3\r\nabc\r\n0\r\n\r\n'),
+      request('/text', 'X-Two:  spaces \r\n'),
+      `\r\n${request('/text')}`,
+    )
+    await fc.assert(
+      fc.asyncProperty(coming(requests), async (all) => {
+        assert.equal(await answers(port, ...pieces(all)), await answers(plainPort, ...pieces(all)))
+      }),
+      { seed: Number(process.env.SEED ?? 20140606), numRuns: 150 },
+    )
+  })
+})
