@@ -4,17 +4,18 @@ import type { LogEntry } from './entry.ts'
 /** Ends with a line feed. */
 export function jsonLine(entry: LogEntry): string {
   const { cache, error, timing } = entry
-  let line = `{"at":${entry.at},"instance":${quoted(entry.instance)},"sequence":${entry.sequence}`
-  line += `,"machine":${quoted(entry.machine)},"region":${quoted(entry.region)},"tier":"${entry.tier}"`
-  line += `,"method":${quoted(entry.method)},"url":${quoted(entry.url)},"httpVersion":${quoted(entry.httpVersion)}`
+  const url = quoted(entry.url)
+  let line = `{"at":${entry.at},"instance":${alike.instance(entry.instance)},"sequence":${entry.sequence}`
+  line += `,"machine":${alike.machine(entry.machine)},"region":${alike.region(entry.region)},"tier":"${entry.tier}"`
+  line += `,"method":${alike.method(entry.method)},"url":${url},"httpVersion":${alike.httpVersion(entry.httpVersion)}`
   if (entry.clientAddress !== undefined) line += `,"clientAddress":${quoted(entry.clientAddress)}`
   if (entry.userAgent !== undefined) line += `,"userAgent":${quoted(entry.userAgent)}`
   if (entry.referer !== undefined) line += `,"referer":${quoted(entry.referer)}`
   if (entry.range !== undefined) line += `,"range":${quoted(entry.range)}`
-  line += `,"route":${quoted(entry.route)},"status":${entry.status},"bytes":${entry.bytes}`
-  if (entry.contentType !== undefined) line += `,"contentType":${quoted(entry.contentType)}`
+  line += `,"route":${alike.route(entry.route)},"status":${entry.status},"bytes":${entry.bytes}`
+  if (entry.contentType !== undefined) line += `,"contentType":${alike.contentType(entry.contentType)}`
   line += `,"complete":${entry.complete}`
-  line += `,"cache":{"key":${quoted(cache.key)},"action":"${cache.action}","reason":"${cache.reason}","hit":${cache.hit}`
+  line += `,"cache":{"key":${cache.key === entry.url ? url : quoted(cache.key)},"action":"${cache.action}","reason":"${cache.reason}","hit":${cache.hit}`
   if (cache.fwd !== undefined) line += `,"fwd":"${cache.fwd}"`
   if (cache.fwdStatus !== undefined) line += `,"fwdStatus":${cache.fwdStatus}`
   line += `,"stored":${cache.stored}`
@@ -37,4 +38,27 @@ const ESCAPED = /["\\\x00-\x1f\ud800-\udfff]/
 
 function quoted(text: string): string {
   return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`
+}
+
+/** For what is mostly the same as in the entry before: that is looked at once. */
+const alike = {
+  instance: rememberingQuoted(),
+  machine: rememberingQuoted(),
+  region: rememberingQuoted(),
+  method: rememberingQuoted(),
+  httpVersion: rememberingQuoted(),
+  route: rememberingQuoted(),
+  contentType: rememberingQuoted(),
+}
+
+function rememberingQuoted(): (text: string) => string {
+  let last = ''
+  let written = '""'
+  return (text) => {
+    if (text !== last) {
+      written = quoted(text)
+      last = text
+    }
+    return written
+  }
 }

@@ -42,10 +42,13 @@ export interface Answer {
 
 export interface Put {
   readonly headers?: Readonly<Record<string, string>>
+  /** Of the body, in hexadecimal, when it is known. */
+  readonly sha256?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 const EMPTY = Buffer.alloc(0)
+const digest = (body: Uint8Array): string => createHash('sha256').update(body).digest('hex')
 /** No answer of a server is held beyond this: objects are of the size that was written. */
 const MAX_BODY = 256 * 1024 * 1024
 
@@ -57,8 +60,8 @@ export class S3Client {
     this.#options = options
   }
 
-  put(key: string, body: Uint8Array, { headers = {}, signal }: Put = {}): Promise<Answer> {
-    return this.#ask('PUT', key, '', { body, headers, signal })
+  put(key: string, body: Uint8Array, put: Put = {}): Promise<Answer> {
+    return this.#ask('PUT', key, '', { body, ...put })
   }
 
   /** In parts of `partBytes`; nobody sees the object before it is complete. */
@@ -125,7 +128,7 @@ export class S3Client {
     method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE',
     key: string,
     query: string,
-    { body = EMPTY, headers = {}, signal }: { body?: Uint8Array } & Put,
+    { body = EMPTY, headers = {}, signal, sha256 = digest(body) }: { body?: Uint8Array } & Put,
   ): Promise<Answer> {
     const { env } = process
     const { bucket, region = env.AWS_REGION ?? 'auto', timeoutMs = 30_000 } = this.#options
@@ -141,7 +144,7 @@ export class S3Client {
       ...((this.#options.sessionToken ?? env.AWS_SESSION_TOKEN)
         ? { sessionToken: this.#options.sessionToken ?? env.AWS_SESSION_TOKEN }
         : {}),
-      headers: { ...headers, 'X-Amz-Content-Sha256': createHash('sha256').update(body).digest('hex') },
+      headers: { ...headers, 'X-Amz-Content-Sha256': sha256 },
     } as ConstructorParameters<typeof AwsV4Signer>[0]).sign()
     this.#agent ??= new Agent({
       connections: 4,

@@ -76,7 +76,7 @@ export function s3Batches({
       'x-amz-meta-sha256': batch.sha256,
     }
     if (body.byteLength > partBytes) await client.putParts(key, body, partBytes, { headers, signal })
-    else await client.put(key, body, { headers, signal })
+    else await client.put(key, body, { headers, signal, sha256: body === batch.text ? batch.sha256 : undefined })
   }
 
   return {
