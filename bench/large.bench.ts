@@ -60,8 +60,8 @@ async function startSubjects(core: number, origin: string): Promise<Subject[]> {
     {
       name: 'simple-cdn, from disk',
       // So small that no slice moves up into memory, however often it is read.
-      server: await startProgram(core, origin, { memory: '128mb', disk: '4gb' }),
-      goals: { cpu: 2.5, memoryBytes: 128 * MB },
+      server: await startProgram(core, origin, { memory: '192mb', disk: '4gb' }),
+      goals: { cpu: 2.5, memoryBytes: 192 * MB },
     },
     {
       name: 'simple-cdn, from memory',

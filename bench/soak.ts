@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { builtProgram } from './lib/built.ts'
 import { contentOf, sizeOf } from './lib/sparse.ts'
 
 const { values: options } = parseArgs({
@@ -43,14 +44,9 @@ const config = {
   server: { host: '127.0.0.1', port: 0, admin: { token: 'soak-soak-soak-soak' } },
 }
 writeFileSync(join(folder, 'cdn.config.json'), JSON.stringify(config))
-const program = join(import.meta.dirname, '../packages/server/src/bin.ts')
-const cdn = spawn(
-  process.execPath,
-  ['--conditions=@simple-cdn/source', program, 'start', '--config', join(folder, 'cdn.config.json')],
-  {
-    stdio: ['ignore', process.env.SOAK_LOG ? openSync(process.env.SOAK_LOG, 'w') : 'ignore', 'pipe'],
-  },
-)
+const cdn = spawn(process.execPath, [builtProgram(), 'start', '--config', join(folder, 'cdn.config.json')], {
+  stdio: ['ignore', process.env.SOAK_LOG ? openSync(process.env.SOAK_LOG, 'w') : 'ignore', 'pipe'],
+})
 process.once('exit', () => {
   cdn.kill('SIGKILL')
   origin.kill('SIGKILL')

@@ -18,6 +18,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { build, builtProgram } from './built.ts'
 import { spawnOn } from './cores.ts'
 
 export interface Server {
@@ -126,8 +127,7 @@ export async function startProgram(
   writeFileSync(config, JSON.stringify({ origins: { app: origin }, routes, ...sizes, server: { host: '127.0.0.1', port } }))
   const out = join(folder, 'stdout')
   const logs = [openSync(out, 'a'), openSync(join(folder, 'stderr'), 'a')] as const
-  const program = join(import.meta.dirname, '../../packages/server/src/bin.ts')
-  const words = ['--conditions=@simple-cdn/source', program, 'start', '--config', config]
+  const words = [builtProgram(), 'start', '--config', config]
   const started = launch(core, folder, process.execPath, words, ['ignore', ...logs])
   for (const log of logs) closeSync(log)
   return server(started, port, async () => takeLines(out))
@@ -146,8 +146,7 @@ interface OnFile {
  * listener to ask. It ends with this process.
  */
 export async function startOnFile(config: string, ...words: string[]): Promise<OnFile> {
-  const program = join(import.meta.dirname, '../../packages/server/src/bin.ts')
-  const all = ['--conditions=@simple-cdn/source', program, 'start', '--config', config, ...words]
+  const all = [builtProgram(), 'start', '--config', config, ...words]
   const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
   process.once('exit', () => child.kill('SIGKILL'))
   let said = ''
@@ -176,7 +175,8 @@ export async function startScript(
   const folder = temporaryFolder()
   const out = join(folder, 'stdout')
   const descriptor = openSync(out, 'a')
-  const words = ['--conditions=@simple-cdn/source', script, origin, ...args]
+  build()
+  const words = [script, origin, ...args]
   const started = launch(core, folder, process.execPath, words, ['ignore', descriptor, 'inherit', 'ipc'])
   closeSync(descriptor)
   const tell = async (): Promise<{ port?: number; logged?: number }> => {

@@ -1,6 +1,7 @@
 // What a segment consists of: records, each a header that proves itself, the metadata and the body.
 import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { LRUCache } from 'lru-cache'
 
 /** A response: its metadata, and its body unless that is sliced. */
 export const RESPONSE = 1
@@ -42,9 +43,16 @@ export interface Hash {
   readonly b: number
 }
 
+/** A body in slices is asked for by the same id over and over. */
+const recent = new LRUCache<string, Hash>({ max: 256 })
+
 export function hashOf(text: string): Hash {
+  const known = recent.get(text)
+  if (known !== undefined) return known
   const digest = hash('sha1', text, 'buffer')
-  return { a: digest.readUInt32LE(0), b: digest.readUInt32LE(4) }
+  const made = { a: digest.readUInt32LE(0), b: digest.readUInt32LE(4) }
+  recent.set(text, made)
+  return made
 }
 
 export function recordBytes({ metaBytes, bodyBytes }: { readonly metaBytes: number; readonly bodyBytes: number }): number {
