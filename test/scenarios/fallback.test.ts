@@ -25,10 +25,34 @@ for (const fails of ['CDN_ORIGIN_UNREACHABLE', 'CDN_ORIGIN_TIMEOUT', 'CDN_ORIGIN
   })
 }
 
-test('a fallback is not asked when the origin answers, whatever it says', async () => {
+for (const status of [500, 502, 503, 504]) {
+  test(`a fallback answers for an origin that answers with ${status}, and what it says is stored`, async () => {
+    const { main, spare, cdn, get } = site()
+    main.answer({ status })
+    assert.equal((await get('/')).text, 'spare')
+    assert.match((await get('/')).header('cache-status'), /^simple-cdn; hit/)
+    assert.equal(spare.requests.length, 1)
+    assert.deepEqual(cdn.stats().origins, [{ name: 'main', addresses: [], fellBack: 1 }])
+  })
+}
+
+test('a fallback that fails as well leaves the answer to the origin', async () => {
   const { main, spare, get } = site()
-  main.answer({ status: 503 })
-  assert.equal((await get('/')).status, 503)
+  main.answer({ status: 503, body: 'main' })
+  for (const worse of [{ status: 500 }, { fails: 'CDN_ORIGIN_UNREACHABLE' }] as const) {
+    spare.answer(worse)
+    const { status, text } = await get('/')
+    assert.deepEqual([status, text], [503, 'main'])
+  }
+  assert.equal(spare.requests.length, 2)
+})
+
+test('a fallback is not asked when the origin answers with anything else', async () => {
+  const { main, spare, get } = site()
+  for (const status of [404, 410, 429, 501]) {
+    main.answer({ status })
+    assert.equal((await get('/')).status, status)
+  }
   assert.equal(spare.requests.length, 0)
 })
 

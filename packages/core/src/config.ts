@@ -82,7 +82,7 @@ export interface OriginConfig {
   health?: HealthConfig
   /** Leaves out addresses that keep failing. */
   breaker?: BreakerConfig
-  /** The name of the origin that is asked when this one fails to answer a request that is safe and has no body. */
+  /** The name of the origin that is asked when this one fails to answer a request that is safe and has no body, or answers with 500, 502, 503 or 504. */
   fallback?: string
   /** Takes HTTP/2 where the origin offers it; `connections` are requests under way then. Default: false. */
   http2?: boolean
