@@ -318,9 +318,8 @@ export async function listen({ now, request: handle, upgrade, stream }: Handlers
         if (responses.length === 0 && socket.bytesRead === 0 && !tunnels.has(socket)) socket.destroy()
       }
       const grace = setTimeout(() => {
-        server.closeAllConnections()
         http2.end()
-        for (const socket of tunnels) socket.destroy()
+        for (const socket of [...conversations.keys(), ...tunnels]) socket.destroy()
       }, graceMs)
       await closed
       clearTimeout(grace)

@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startServer } from 'simple-cdn'
 import { watched } from '../../core/test/support/watched.ts'
 import { project } from './support/project.ts'
@@ -55,6 +56,35 @@ describe('a server that is closed', options, () => {
     slow.resolve()
     assert.match(await client.end(), /first.*second\r\n0\r\n\r\n$/s)
     await closing
+  })
+
+  test('finishes a hit that a client is slow to take, and waits for no client beyond the grace', async (t) => {
+    const size = 900_000
+    const answer = { headers: { 'Cache-Control': 'max-age=60' }, body: 'x'.repeat(size) }
+    const served = await serve(t, { answer })
+    const first = await rawClient(t, served.url, get('/'))
+    await first.until((received) => received.length > size)
+    const [patient, gone] = [await rawClient(t, served.url), await rawClient(t, served.url)]
+    let asked = 0
+    for (const client of [patient, gone]) {
+      client.socket.pause()
+      // Until no buffer between here and there takes any more.
+      for (let logged = -1; logged < served.entries.length; asked++) {
+        logged = served.entries.length
+        client.send(get('/'))
+        const more = logged + 1
+        await Promise.race([served.until(() => served.entries.length >= more), sleep(400)])
+      }
+    }
+    const closing = served.server.close({ graceMs: 1_000 })
+    patient.socket.resume()
+    assert.match(await patient.end(), /x$/)
+    await closing
+    assert.equal(served.entries.length, asked + 1)
+    assert.deepEqual(
+      served.entries.filter(({ complete }) => !complete).map(({ error }) => error?.code),
+      ['CDN_CLIENT_GONE'],
+    )
   })
 
   test('answers everything that was asked on a connection, and nothing that comes later', async (t) => {
