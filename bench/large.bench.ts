@@ -60,7 +60,7 @@ async function startSubjects(core: number, origin: string): Promise<Subject[]> {
     {
       name: 'simple-cdn, from disk',
       // So small that no slice moves up into memory, however often it is read.
-      server: await startProgram(core, origin, { memory: '192mb', disk: '4gb' }),
+      server: await startProgram(core, origin, { memory: '192mb', disk: '4gb', slice: '1mb' }),
       goals: { cpu: 2.5, memoryBytes: 192 * MB },
     },
     {

@@ -23,7 +23,7 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
   /** Bound of the memory store, with what is on its way to clients and into the store. Default: "256mb". Not together with `store`. */
   memory?: Size
 
-  /** Bodies above this size are stored in slices of it, 64 KiB to 16 MiB. Default: "1mb". */
+  /** Bodies above this size are stored in slices of it, 64 KiB to 16 MiB. Default: "1mb", and less where `memory` is below 200 MB. */
   slice?: Size
 
   /** A store below the memory store, such as `await diskStore({ folder, maxBytes })`: it survives a restart. Not together with `store`. */

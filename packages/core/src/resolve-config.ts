@@ -63,7 +63,6 @@ export interface ConfigError extends CdnError {
 
 const YEAR = 31_536_000
 const DEFAULT_MEMORY_BYTES = 256 * 1024 ** 2
-const DEFAULT_SLICE_BYTES = 1024 ** 2
 const DEFAULT_MAX_REQUEST_BODY_BYTES = 10 * 1024 ** 3
 
 /** The message lists every mistake, one a line. */
@@ -110,7 +109,7 @@ export function resolveSettings(
       resolveRoute(withDefaults(route, config.defaults), origins, rfc ? rfcPolicy : defaultPolicy),
     ),
     origins: [...origins.values()],
-    sliceBytes: parseSize(config.slice) ?? DEFAULT_SLICE_BYTES,
+    sliceBytes: parseSize(config.slice),
     trust: resolveTrust(config.trustedProxies),
     maxRequestBodyBytes: parseSize(config.maxRequestBody) ?? DEFAULT_MAX_REQUEST_BODY_BYTES,
   }

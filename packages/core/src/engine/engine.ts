@@ -866,7 +866,7 @@ export class Engine implements Handler {
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
       length,
-      sliceBytes: exchange.host.settings.sliceBytes,
+      sliceBytes: this.#sliceBytes(exchange),
       isStored: false,
       ignoresRanges: part !== undefined && whole === undefined,
       mayStore: () => this.#invalidations.isCurrent(key, begun),
@@ -934,11 +934,15 @@ export class Engine implements Handler {
     if (method !== 'GET')
       return method === 'HEAD' ? { method: 'GET', keep: 'none', part: undefined } : { method, keep: 'all', part: undefined }
     const range = fieldValue(fields, 'range')
-    const part = range === undefined ? undefined : alignedRange(range, exchange.host.settings.sliceBytes)
+    const part = range === undefined ? undefined : alignedRange(range, this.#sliceBytes(exchange))
     if (decision.action === 'revalidate')
       return { method, keep: 'none', part: decision.stored.sliceBytes === undefined ? undefined : part }
     // Nobody knows yet where the last bytes begin, so they are asked for as they are; several ranges are answered with the whole.
     return { method, keep: range !== undefined && isFromEnd(range) ? 'range' : 'none', part }
+  }
+
+  #sliceBytes({ host }: Exchange): number {
+    return host.settings.sliceBytes ?? this.#options.inFlight.sliceBytes
   }
 
   async #unshared({ exchange, decision }: Forwarded, response: OriginResponse, reason: Reason): Promise<Landing> {

@@ -16,7 +16,8 @@ export interface Settings {
   /** Whose word about the client counts. */
   readonly trust: Trust
   /** Larger bodies are kept in slices of so many bytes. */
-  readonly sliceBytes: number
+  /** `undefined`: as memory allows. */
+  readonly sliceBytes: number | undefined
 }
 
 export interface GenerationOptions {

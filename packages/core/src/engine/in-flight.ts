@@ -109,6 +109,14 @@ export class InFlight {
     if (leaving !== undefined) this.hold(-leaving.byteLength)
   }
 
+  /**
+   * How large slices are to be, a power of two from 64 KiB to 1 MiB: a hundred bodies on their way fit into twice what is for them,
+   * each with a slice that comes and one that is read.
+   */
+  get sliceBytes(): number {
+    return between(SMALLEST_WINDOW, this.#maxBytes / 100, LARGEST_WINDOW)
+  }
+
   /** Counts those who read a body at present. */
   reads(readers: number): void {
     this.#readers += readers
@@ -116,7 +124,11 @@ export class InFlight {
 
   /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: half of the whole, shared among all. */
   get window(): number {
-    const share = this.#maxBytes / 2 / Math.max(1, this.#readers)
-    return Math.min(LARGEST_WINDOW, Math.max(SMALLEST_WINDOW, 2 ** Math.floor(Math.log2(share))))
+    return between(SMALLEST_WINDOW, this.#maxBytes / 2 / Math.max(1, this.#readers), LARGEST_WINDOW)
   }
+}
+
+/** The power of two that is next below. */
+function between(least: number, bytes: number, most: number): number {
+  return Math.min(most, Math.max(least, 2 ** Math.floor(Math.log2(bytes))))
 }
