@@ -16,5 +16,5 @@ export function build(): void {
 /** The program `simple-cdn`, built. */
 export function builtProgram(): string {
   build()
-  return join(root, 'packages/server/dist/bin.js')
+  return join(root, 'packages/server/bin/simple-cdn.js')
 }

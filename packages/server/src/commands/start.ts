@@ -1,11 +1,12 @@
 // simple-cdn start: loads the configuration, serves, and stops when it is told to.
 import { dirname } from 'node:path'
 import { type Check, mistakeLine } from '@simple-cdn/core/config'
-import { host as hostCheck, port as portCheck, type ServerConfig, token as tokenCheck } from '../config.ts'
+import { host as hostCheck, memoryOf, port as portCheck, type ServerConfig, token as tokenCheck } from '../config.ts'
 import { configSource } from '../config-source.ts'
 import { Failure } from '../failure.ts'
 import { findConfig } from '../load-config.ts'
 import { stderrLog } from '../log.ts'
+import { growWhereThereIsRoom } from '../memory.ts'
 import { type Reloader, reloader } from '../reload.ts'
 import { reloadOnSignal, stopOnSignal } from '../signals.ts'
 import { type RunningServer, startServer } from '../start-server.ts'
@@ -33,6 +34,7 @@ CDN_ADMIN_TOKEN sets the token of the admin listener, in place of server.admin.t
     const path = findConfig(values.config, process.cwd())
     const source = configSource(path)
     const config = checked(path, await source.load())
+    growWhereThereIsRoom(memoryOf(config).process)
     const log = stderrLog()
     const begun = Promise.withResolvers<Reloader>()
     reloadOnSignal(begun.promise)
