@@ -26,7 +26,7 @@ export interface Purged {
   readonly unknown?: boolean
 }
 
-/** Each kind, with how many of it are remembered one by one. Together some 40 MB at most; those purged longest ago leave, and take what is as old along. */
+/** Each kind, with how many of it are remembered one by one. Together some 70 MB at most; those purged longest ago leave, and take what is as old along. */
 const MAX_MARKS: Readonly<Record<PurgeKind, number>> = {
   url: 100_000,
   'surrogate-key': 100_000,
@@ -62,7 +62,8 @@ class Marks {
     return this.#marks.size
   }
 
-  add(purge: Purge): void {
+  add(given: Purge): void {
+    const purge = { ...given, id: copied(given.id), value: copied(given.value) }
     const mark = marked(this.#marks.get(purge.value), purge)
     // The order of a map is that in which its keys came.
     this.#marks.delete(purge.value)
@@ -166,6 +167,11 @@ export class Purges {
       : []
     return [...floor, ...marks.flatMap(purgesOf)].sort((a, b) => a.at - b.at)
   }
+}
+
+/** A string of its own: what was cut out of another keeps that alive, and what was put together its parts, 600 bytes of them for a UUID. */
+function copied(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 function marked(before: Mark | undefined, purge: Purge): Mark {
