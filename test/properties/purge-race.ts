@@ -209,26 +209,23 @@ export async function race(seed: number, steps = 24): Promise<Race> {
     // Several things may happen in the same turn.
     if (random() < 0.7) await settled()
   }
-  // Whatever still waits gets its turn.
-  const ended = Promise.all(under)
-  let isOver = false
-  void ended.then(() => {
-    isOver = true
-  })
-  for (let turns = 0; !isOver && turns < 1_000; turns++) {
-    while (gates.length > 0) open()
-    await settled()
-    if (turns > 20) await time.advance(1_000)
-  }
-  if (!isOver) complaint ??= `race ${seed} does not come to its end`
-  while (gates.length > 0) open()
-  const closed = cdn.close({ graceMs: 0 })
-  for (let turns = 0; turns < 3; turns++) {
-    while (gates.length > 0) open()
-    await settled()
-  }
-  await closed
+  if (!(await ends(Promise.all(under)))) complaint ??= `race ${seed} does not come to its end`
+  if (!(await ends(cdn.close({ graceMs: 0 })))) complaint ??= `race ${seed} cannot be closed`
   return { ...counts, complaint }
+
+  /** Whatever still waits gets its turn, and time goes on. */
+  async function ends(what: Promise<unknown>): Promise<boolean> {
+    let isOver = false
+    void what.then(() => {
+      isOver = true
+    })
+    for (let turns = 0; !isOver && turns < 1_000; turns++) {
+      while (gates.length > 0) open()
+      await settled()
+      if (turns > 5) await time.advance(1_000)
+    }
+    return isOver
+  }
 }
 
 /** As another machine would have written it. */
