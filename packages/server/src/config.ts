@@ -85,7 +85,7 @@ export interface PurgeAccessConfig extends PurgeConfig {
    * What a purge must bring as `Authorization: Bearer …` or `Fastly-Key`, with the method PURGE on the public listener, and on the admin listener,
    * where the admin token does as well. Default: none, and no PURGE.
    */
-  token?: string
+  token?: string | undefined
   /** More purges over the network than this in a minute get 429. Default: 1,000. */
   perMinute?: number
   /** Who is told of each purge that is asked for over the network here. Default: nobody. */
