@@ -32,7 +32,10 @@ export interface NatsBusOptions {
   name?: string
   /** The name of this machine, its own among all. Default: FLY_MACHINE_ID, or the host's name. */
   machine?: string
-  /** Machines that owe a receipt though NATS may not know them (any more): `dnsMachines('all.vms.my-app.internal')`, or a list. */
+  /**
+   * Which machines there are: those owe a receipt, also when NATS does not know them (yet), and others only while they are connected. A list, or
+   * `dnsMachines('all.vms.my-app.internal')`. Default: whoever has been connected within `keepDays`.
+   */
   machines?: readonly string[] | (() => Promise<readonly string[]>)
   /** On how many servers of a cluster the stream lies, when this machine is the one to make it. Default: 1. */
   replicas?: 1 | 3 | 5
@@ -62,6 +65,7 @@ const ACKNOWLEDGE_MS = 10_000
 /** Purges whose receipts are remembered, of one's own and on the side of whoever applies them: some 3 MB each at most. */
 const MAX_RECEIPTS = 10_000
 const MAX_PUBLISHED = 1_000
+const MAX_MACHINES = 1_000
 const ASK_MS = 500
 const CLOSE_MS = 2_000
 
@@ -163,15 +167,21 @@ export function nats(options: NatsBusOptions): PurgeBus {
     if (isClosed) return void opened.close()
     manager = await jetstreamManager(opened, { timeout: ATTEMPT_MS, checkAPI: false })
     opened.subscribe(`${name}.receipts.${tokenOf(machine)}`, {
-      callback: (_, { data }) => received(receiptOf(new TextDecoder().decode(data))),
+      callback: (error, message) => (error === null ? received(receiptOf(message.string())) : refused(error)),
     })
     opened.subscribe(`${name}.status`, {
-      callback: (_, message) => {
-        const receipt = applied.get(new TextDecoder().decode(message.data))
+      callback: (error, message) => {
+        if (error !== null) return refused(error)
+        const receipt = applied.get(message.string())
         if (receipt !== undefined) message.respond(JSON.stringify(receipt))
       },
     })
-    void watchConnection(opened)
+    watchConnection(opened).catch(() => undefined)
+  }
+
+  /** Purges come all the same. */
+  function refused(error: Error): void {
+    told(`there will be no receipts of this machine: ${error.message}`)
   }
 
   async function watchConnection(opened: NatsConnection): Promise<void> {
@@ -196,7 +206,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
       max_messages: MAX_UNACKNOWLEDGED,
       callback: (message) => take(message, failed.reject),
     })
-    void watchMessages(messages, failed.reject)
+    watchMessages(messages, failed.reject).catch(failed.reject)
     heard()
     try {
       for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
@@ -346,7 +356,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   function received(receipt: Receipt | undefined): void {
     const purge = published.get(receipt?.id ?? '')
-    if (receipt === undefined || purge === undefined) return
+    if (receipt === undefined || purge === undefined || purge.receipts.size >= MAX_MACHINES) return
     purge.receipts.set(receipt.machine, receipt)
     for (const resolve of purge.waiting) resolve()
   }
@@ -380,15 +390,17 @@ export function nats(options: NatsBusOptions): PurgeBus {
     const end = clock.now() + waitMs
     if (manager === undefined || connection === undefined) throw new Error(`${name} is not connected to NATS`)
     const own = published.get(id)
-    const [expected, consumers] = [await expectedMachines(), await listed(manager)]
-    const all = new Set([...expected, ...consumers.map((consumer) => machineOf(consumer.name))])
+    const expected = await expectedMachines()
+    const owes = ({ num_waiting }: ConsumerInfo): boolean => expected === undefined || num_waiting > 0
+    const consumers = await listed(manager)
+    const all = new Set([...(expected ?? []), ...consumers.filter(owes).map((consumer) => machineOf(consumer.name))])
     while (own !== undefined && [...all].some((each) => !own.receipts.has(each)) && clock.now() < end) await another(own, end)
     const isComplete = own !== undefined && [...all].every((each) => own.receipts.has(each))
     const receipts = isComplete ? own.receipts : await asked(connection, id, own?.receipts)
     const sequence = own?.sequence || [...receipts.values()][0]?.sequence
     if (sequence === undefined) return { id, machines: [] }
     const now = isComplete ? consumers : await listed(manager)
-    for (const consumer of now) all.add(machineOf(consumer.name))
+    for (const consumer of now.filter(owes)) all.add(machineOf(consumer.name))
     return {
       id,
       machines: [...all].sort().map((each) => {
@@ -398,12 +410,12 @@ export function nats(options: NatsBusOptions): PurgeBus {
     }
   }
 
-  async function expectedMachines(): Promise<readonly string[]> {
-    const { machines = [] } = options
+  async function expectedMachines(): Promise<readonly string[] | undefined> {
+    const { machines } = options
     if (typeof machines !== 'function') return machines
     return machines().catch((error: Error) => {
       told(`it is not known which machines there are (${error.message}): a receipt is expected of those that NATS knows`)
-      return []
+      return undefined
     })
   }
 

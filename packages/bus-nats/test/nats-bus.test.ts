@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
-import { type NatsBusOptions, nats } from '../src/index.ts'
+import { dnsMachines, type NatsBusOptions, nats } from '../src/index.ts'
+import { machineOf, tokenOf } from '../src/messages.ts'
 import { type NatsServers, natsIsMissing, startNats } from './nats-server.ts'
 
 const missing = natsIsMissing()
@@ -225,6 +226,20 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     )
   })
 
+  test('do not wait for machines that are gone for good, where it is known which there are', async (t) => {
+    const { open } = group(t, { machines: ['a', 'b'] })
+    const [a, , gone] = [await open('a'), await open('b'), await open('gone')]
+    await gone.bus.close()
+    await a.bus.publish(purge('p'))
+    const begun = systemClock.now()
+    const { machines } = await a.bus.status('p', { waitMs: 10_000 })
+    assert.ok(systemClock.now() - begun < 5_000)
+    assert.deepEqual(
+      machines.map(({ machine, state }) => `${machine} ${state}`),
+      ['a applied', 'b applied'],
+    )
+  })
+
   test('survive a restart of the server while they are published: none is lost, none comes twice', async (t) => {
     const own = await startNats()
     t.after(() => own.stop())
@@ -275,4 +290,24 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     await machine.bus.publish(purge('p'))
     await until(() => machine.heard.includes('p'))
   })
+})
+
+test('machines are named by the first word of each member of a TXT record, as Fly writes them', async () => {
+  const machines = dnsMachines('all.vms.app.internal', async (name) => {
+    assert.equal(name, 'all.vms.app.internal')
+    return [['148e fra,', '3d8d nrt'], ['148e fra'], ['']]
+  })
+  assert.deepEqual(await machines(), ['148e', '3d8d'])
+})
+
+test('a name becomes one that NATS takes, and the same again', () => {
+  for (const name of ['web-1.example.com', 'zwölf', 'a b*>', '=2e', '148e4']) {
+    assert.match(tokenOf(name), /^[\w=-]+$/)
+    assert.equal(machineOf(tokenOf(name)), name)
+  }
+})
+
+test('options that NATS would not take are refused at once', () => {
+  for (const wrong of [{ name: 'a.b' }, { keepDays: 0 }, { keepPurges: 1.5 }])
+    assert.throws(() => nats({ servers: 'nats://127.0.0.1:1', ...wrong }), RangeError)
 })

@@ -46,7 +46,7 @@ export interface Cdn extends Handler {
 
   /**
    * What a purge of all these would concern: how many of at most `maxLooked` stored responses (default: 1,000,000), and the first `sample`
-   * (default: 20). `undefined`: the store cannot be looked through.
+   * (default: 20). It takes 10 s at most. `undefined`: the store cannot be looked through.
    *
    * @throws TypeError when one names nothing.
    */

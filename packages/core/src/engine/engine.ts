@@ -172,6 +172,8 @@ const STORING_WAIT: Millis = 1_000
 const WORTH_DRAINING = 64 * 1024
 /** So many stored responses are looked at in one go: about a millisecond. */
 const TURN = 1_000
+/** Longest time that is spent on looking through a store. */
+const FIND_MS: Millis = 10_000
 
 export class Engine implements Handler {
   readonly #options: EngineOptions
@@ -633,7 +635,7 @@ export class Engine implements Handler {
     return this.#purging.status(id, options)
   }
 
-  /** What a purge of all these would concern, of those of `maxLooked` that are stored. `undefined`: this store cannot tell. */
+  /** What a purge of all these would concern, of `maxLooked` stored responses, as far as 10 s suffice. `undefined`: this store cannot tell. */
   async find(
     whats: readonly PurgeWhat[],
     { sample = 20, maxLooked = 1_000_000 }: { sample?: number; maxLooked?: number } = {},
@@ -642,8 +644,9 @@ export class Engine implements Handler {
     if (this.#store.all === undefined) return undefined
     const some: StoredMeta[] = []
     let [found, looked, complete] = [0, 0, true]
+    const end = this.#clock.now() + FIND_MS
     for await (const meta of this.#store.all()) {
-      if (looked === maxLooked) {
+      if (looked === maxLooked || this.#clock.now() > end) {
         complete = false
         break
       }
