@@ -29,7 +29,7 @@ function isInstalled(): boolean {
   return spawnSync('nats-server', ['--version']).error === undefined
 }
 
-export interface NatsServer {
+interface NatsServer {
   /** As in the cluster. */
   readonly name: string
   readonly url: string

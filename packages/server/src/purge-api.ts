@@ -17,7 +17,7 @@ export interface PurgeOrder {
   readonly refresh?: boolean
 }
 
-export interface Caller {
+interface Caller {
   /** The address of the peer. */
   readonly from: string | undefined
   /** By which way it came. */
@@ -57,7 +57,7 @@ export interface PurgeApiOptions {
 }
 
 /** More at once are several requests. */
-export const MAX_SELECTORS = 1_000
+const MAX_SELECTORS = 1_000
 const MAX_WAIT_MS = 60_000
 const SAMPLE = 20
 /** Lines about refusals: an attacker is not to fill the log. What is not told is counted. */

@@ -6,7 +6,7 @@ import { PURGE_KINDS, type Purge, type PurgeJournal } from '@simple-cdn/core'
 
 const HEAD = { format: 'simple-cdn purges', version: 1 }
 
-/** Written anew when so many lines more are there than purges that count. */
+/** Written anew when so many lines more are there than twice as many as the last time. */
 const SLACK = 1_000
 
 export interface PurgeJournalOptions {
@@ -31,6 +31,7 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
   const path = join(folder, 'purges.jsonl')
   let file: FileHandle | undefined
   let lines = 0
+  let limit = 0
   let isBroken = true
   /** That of the last line that is safe. */
   let reached: string | undefined
@@ -52,13 +53,14 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
     await file?.close()
     file = await open(path, 'a', 0o600)
     lines = purges.length
+    limit = 2 * lines + SLACK
     isBroken = false
   }
 
   const write = async (batch: readonly Waiting[]): Promise<void> => {
-    const all = (batch.at(-1) as Waiting).all()
     const cursor = batch.findLast((each) => each.cursor !== undefined)?.cursor ?? reached
-    if (isBroken || lines > 2 * all.length + SLACK) await writeAnew(all, cursor)
+    // What counts is put in order then, and not for each purge: there may be 200,000.
+    if (isBroken || lines > limit) await writeAnew((batch.at(-1) as Waiting).all(), cursor)
     else {
       try {
         await file?.appendFile(batch.map(({ line }) => line).join(''))
@@ -91,7 +93,6 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
     load() {
       const read = readPurges(path)
       if (read !== undefined) {
-        lines = read.purges.length
         reached = read.cursor
         return { ...read, gapUntil: undefined }
       }

@@ -151,7 +151,15 @@ describe('the journal of purges', () => {
   test('is written anew when most of it does not count any more', async (t) => {
     const folder = folderOf(t)
     const written = journal(folder, false)
-    for (let at = 0; at < 1_500; at++) await written.append(purgeAt(at), () => [purgeAt(at)], `place ${at}`)
+    let looks = 0
+    for (let at = 0; at < 1_500; at++) {
+      const all = () => {
+        looks++
+        return [purgeAt(at)]
+      }
+      await written.append(purgeAt(at), all, `place ${at}`)
+    }
+    assert.equal(looks, 2, 'and what counts is looked for only then')
     await written.close()
     assert.ok(readFileSync(join(folder, 'purges.jsonl'), 'utf8').split('\n').length < 1_100)
     const { purges, cursor } = journal(folder).load()
