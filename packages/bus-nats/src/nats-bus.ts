@@ -212,6 +212,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
       for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
         await Promise.race([pause(LOOK_EVERY_MS), failed.promise])
         if (isClosed || nc.isClosed()) return
+        // More may come while the stream is asked how far it is.
+        const before = seen
         let info: StreamInfo
         try {
           info = await jsm.streams.info(name)
@@ -221,7 +223,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
           subscriber?.hears(false)
           continue
         }
-        if (info.created !== stream || info.state.last_seq < seen) throw new Error('the stream is not what it was')
+        if (info.created !== stream || info.state.last_seq < before) throw new Error('the stream is not what it was')
         target = info.state.last_seq
         stuck = seen < target && seen === last ? stuck + 1 : 0
         heard()
