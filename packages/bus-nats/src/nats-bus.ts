@@ -145,7 +145,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
         if (why !== before && !isClosed) told(`${why}; trying again`)
         before = why
       }
-      subscriber?.hears(false)
+      cutOff()
       await pause(ATTEMPT_MS)
     }
   }
@@ -186,7 +186,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   async function watchConnection(opened: NatsConnection): Promise<void> {
     for await (const { type } of opened.status()) {
-      if (type === 'disconnect') subscriber?.hears(false)
+      if (type === 'disconnect') cutOff()
       // Looks at once.
       if (type === 'reconnect') wake?.()
     }
@@ -220,7 +220,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
         } catch (error) {
           if (isMissing(error)) throw new Error('the stream has gone')
           // Servers that choose a leader do not answer for some seconds.
-          subscriber?.hears(false)
+          cutOff()
           continue
         }
         if (info.created !== stream || info.state.last_seq < before) throw new Error('the stream is not what it was')
@@ -277,13 +277,15 @@ export function nats(options: NatsBusOptions): PurgeBus {
     }
     seen = isAnother ? last_seq : first_seq - 1
     safe = seen
-    if (known !== undefined)
+    // A machine that is new has missed nothing.
+    if (known !== undefined) {
+      counts.gaps++
       told(
         isAnother
           ? 'the stream is another one than before: everything stored counts as purged'
-          : `this machine was away for longer than the stream keeps purges: everything stored counts as purged`,
+          : 'this machine was away for longer than the stream keeps purges: everything stored counts as purged',
       )
-    counts.gaps++
+    }
     await subscriber?.gap(cursorAt(seen))
   }
 
@@ -310,6 +312,12 @@ export function nats(options: NatsBusOptions): PurgeBus {
       opt_start_seq: safe + 1,
       inactive_threshold: nanos(keepMs),
     })
+  }
+
+  /** How far the stream is has to be asked anew, before this machine counts as current. */
+  function cutOff(): void {
+    target = Number.POSITIVE_INFINITY
+    subscriber?.hears(false)
   }
 
   function heard(): void {

@@ -6,7 +6,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
 import { dnsMachines, type NatsBusOptions, nats } from '../src/index.ts'
-import { machineOf, tokenOf } from '../src/messages.ts'
+import { machineOf, orderText, tokenOf } from '../src/messages.ts'
 import { type NatsServers, natsIsMissing, startNats } from './nats-server.ts'
 
 const missing = natsIsMissing()
@@ -22,6 +22,8 @@ interface Machine {
   readonly said: readonly string[]
   readonly cursor: string | undefined
   readonly isCurrent: boolean
+  /** How many it had heard each time that it became current. */
+  readonly currentAt: readonly number[]
 }
 
 async function until(what: () => boolean, ms = 20_000): Promise<void> {
@@ -47,7 +49,8 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
       const bus = nats({ servers: server.urls, name, machine, ...shared })
       t.after(() => bus.close())
       const [heard, said]: [string[], string[]] = [[], []]
-      const state = { bus, heard, said, cursor, isCurrent: false }
+      const currentAt: number[] = []
+      const state = { bus, heard, said, cursor, isCurrent: false, currentAt }
       bus.subscribe({
         cursor,
         machine: 'host',
@@ -62,6 +65,7 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
           state.cursor = at
         },
         hears: (isCurrent) => {
+          if (isCurrent && !state.isCurrent) currentAt.push(heard.length)
           state.isCurrent = isCurrent
         },
         onMessage: (message) => said.push(message),
@@ -131,12 +135,8 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     const states = (await first.bus.status('p49')).machines.map(({ machine, state }) => `${machine} ${state}`)
     assert.deepEqual(states, ['a applied', 'b away'])
     const again = await open('b', { cursor: away.cursor }, false)
-    let heardWhenCurrent = 0
-    await until(() => {
-      if (again.isCurrent && heardWhenCurrent === 0) heardWhenCurrent = again.heard.length
-      return again.isCurrent
-    })
-    assert.equal(heardWhenCurrent, 50)
+    await until(() => again.isCurrent)
+    assert.deepEqual(again.currentAt, [50])
     assert.deepEqual(again.heard[0], 'p0')
   })
 
@@ -289,6 +289,26 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     await until(() => machine.isCurrent)
     await machine.bus.publish(purge('p'))
     await until(() => machine.heard.includes('p'))
+  })
+
+  test('of a time when a machine was cut off are all heard before it counts as current again', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    const { open, name } = group(t, { servers: own.urls, connection: { reconnectTimeWait: 4_000, reconnectJitter: 0 } })
+    const machine = await open('a')
+    await own.servers[0]?.signal('SIGKILL')
+    await until(() => !machine.isCurrent)
+    const published = (async () => {
+      // While the machine waits before it connects again.
+      const nc = await connect({ servers: own.urls as string[], waitOnFirstConnect: true, reconnectTimeWait: 1 })
+      for (let id = 0; id < 300; id++) nc.publish(`${name}.purges`, orderText(purge(`p${id}`), 'b'))
+      await nc.flush()
+      await nc.close()
+    })()
+    await own.servers[0]?.restart()
+    await published
+    await until(() => machine.heard.includes('p299') && machine.isCurrent)
+    assert.deepEqual(machine.currentAt, [1, 301])
   })
 })
 
