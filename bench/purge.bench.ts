@@ -20,7 +20,7 @@ const MB = 1024 ** 2
 /** As docs/purge.md says. */
 const LOCAL_MS = 5
 const EVERYWHERE_MS = 250
-const MEMORY_MB = 70
+const MEMORY_MB = 60
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void

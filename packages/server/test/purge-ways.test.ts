@@ -119,6 +119,15 @@ describe('the method PURGE', { timeout: 30_000 }, () => {
     assert.equal(told(/a purge was refused: without the token/).length, 5)
   })
 
+  test('does not let whoever tries tokens fill the log: what is not told is counted', async (t) => {
+    const { send, url, adminUrl, told } = await running(t, { token: TOKEN })
+    for (let tries = 0; tries < 100; tries++) await send(`${url}/a`, 'PURGE', bearer(`wrong ${tries}`))
+    const lines = told(/a purge was refused/)
+    assert.ok(lines.length >= 60 && lines.length < 70, `${lines.length}`)
+    const { body } = await send(`${adminUrl}/stats`, 'GET', bearer(ADMIN))
+    assert.equal((body.purgeApi as { refused: number }).refused, 100)
+  })
+
   test('is refused where no token is configured, and says what to write', async (t) => {
     const { send, url, isHit, told } = await running(t)
     await isHit('/a')

@@ -19,8 +19,17 @@ export type PurgeWhat =
   | { readonly route: string }
   | { readonly everything: true }
 
+/** Longer names are nobody's: a head of a request has to fit into 16 KB as a rule. */
+const MAX_LENGTH = 8_192
+
 /** @throws TypeError that says what is wrong. */
 export function named(what: PurgeWhat, host: Generation): Pick<Purge, 'kind' | 'value'> {
+  const purge = plainlyNamed(what, host)
+  if (purge.value.length > MAX_LENGTH) throw new TypeError(`a ${purge.kind} of more than ${MAX_LENGTH} characters is nobody's`)
+  return purge
+}
+
+function plainlyNamed(what: PurgeWhat, host: Generation): Pick<Purge, 'kind' | 'value'> {
   if ('everything' in what) return { kind: 'everything', value: '' }
   if ('surrogateKey' in what) return { kind: 'surrogate-key', value: what.surrogateKey }
   if ('route' in what) {

@@ -26,7 +26,7 @@ export interface Purged {
   readonly unknown?: boolean
 }
 
-/** Each kind, with how many of it are remembered one by one. Together some 70 MB at most; those purged longest ago leave, and take what is as old along. */
+/** Each kind, with how many of it are remembered one by one. Those purged longest ago leave, and take what is as old along. */
 const MAX_MARKS: Readonly<Record<PurgeKind, number>> = {
   url: 100_000,
   'surrogate-key': 100_000,
@@ -36,6 +36,9 @@ const MAX_MARKS: Readonly<Record<PurgeKind, number>> = {
   route: 1_000,
   everything: 1,
 }
+
+/** Of each kind, so much text at most. With names of usual length all of them take some 55 MB; with the longest ones, some 120 MB. */
+const MAX_CHARACTERS = 10_000_000
 
 export const PURGE_KINDS: ReadonlySet<unknown> = new Set(Object.keys(MAX_MARKS))
 
@@ -51,6 +54,7 @@ interface Mark {
 class Marks {
   readonly #marks = new Map<string, Mark>()
   readonly #max: number
+  #characters = 0
   readonly #forgotten: (purge: Purge) => void
 
   constructor(max: number, forgotten: (purge: Purge) => void) {
@@ -66,12 +70,22 @@ class Marks {
     const purge = { ...given, id: copied(given.id), value: copied(given.value) }
     const mark = marked(this.#marks.get(purge.value), purge)
     // The order of a map is that in which its keys came.
-    this.#marks.delete(purge.value)
+    this.#drop(purge.value)
     this.#marks.set(purge.value, mark)
-    const [oldest] = this.#marks.size > this.#max ? this.#marks.values() : []
-    if (oldest === undefined) return
-    this.#marks.delete(oldest.purge.value)
-    this.#forgotten(oldest.purge)
+    this.#characters += charactersOf(mark)
+    while (this.#marks.size > this.#max || this.#characters > MAX_CHARACTERS) {
+      const [oldest] = this.#marks.values()
+      if (oldest === undefined) return
+      this.#drop(oldest.purge.value)
+      this.#forgotten(oldest.purge)
+    }
+  }
+
+  #drop(value: string): void {
+    const mark = this.#marks.get(value)
+    if (mark === undefined) return
+    this.#characters -= charactersOf(mark)
+    this.#marks.delete(value)
   }
 
   of(value: string): Mark | undefined {
@@ -167,6 +181,10 @@ export class Purges {
       : []
     return [...floor, ...marks.flatMap(purgesOf)].sort((a, b) => a.at - b.at)
   }
+}
+
+function charactersOf({ purge: { id, value } }: Mark): number {
+  return id.length + value.length
 }
 
 /** A string of its own: what was cut out of another keeps that alive, and what was put together its parts, 600 bytes of them for a UUID. */

@@ -64,6 +64,18 @@ it('of more prefixes than are remembered, those purged first purge everything of
   assert.equal(purges.of(metaFrom({ requestedAt: 2, key: 'http://a.test/1', surrogateKeys: [] }), ''), undefined)
 })
 
+it('of more text than is remembered, those purged first purge everything of their age', () => {
+  const purges = new Purges()
+  for (let at = 1; at <= 1_300; at++) {
+    // Again and again the same costs nothing more.
+    for (const kind of ['url', 'surrogate-key'] as const)
+      purges.apply({ id: `${at}`, at, soft: false, kind, value: `${kind === 'url' ? at : 1}${'x'.repeat(8_000)}` })
+  }
+  assert.ok(purges.size > 1_200 && purges.size < 1_260, `${purges.size}`)
+  assert.equal(purges.of(metaFrom({ requestedAt: 10, key: 'http://a.test/1', surrogateKeys: [] }), '')?.soft, false)
+  assert.equal(purges.of(metaFrom({ requestedAt: 100, key: 'http://a.test/1', surrogateKeys: [] }), ''), undefined)
+})
+
 it('a pattern fits as a regular expression would have it, in time that is no trap', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'b', '/'), maxLength: 12 })
   const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '/', '*'), maxLength: 8 })
