@@ -397,3 +397,16 @@ export default {
     assert.match(stderr, says)
   }
 })
+
+test('simple-cdn check says who may purge and whom that reaches', async (t) => {
+  const { run } = project(t, {
+    'cdn.config.json': JSON.stringify({
+      origins: {},
+      routes: [{ match: '/*', respond: { status: 204 } }],
+      purge: { token: TOKEN, perMinute: 60, webhooks: [{ url: 'https://outer.test/secret' }] },
+    }),
+  })
+  const { code, stdout } = await run(['check']).ended
+  assert.match(stdout, /^purges: PURGE with the token; 60 a minute; for this machine alone; told to outer\.test$/m)
+  assert.equal(code, 0)
+})
