@@ -199,18 +199,22 @@ export function nats(options: NatsBusOptions): PurgeBus {
     await place(await streamInfo(jsm))
     await consumerInfo(jsm)
     const consumer = await jsm.jetstream().consumers.get(name, tokenOf(machine))
-    const failed = Promise.withResolvers<never>()
-    failed.promise.catch(() => undefined)
+    let failure: Error | undefined
+    const fail = (error: Error): void => {
+      failure ??= error
+      wake?.()
+    }
     keeping = Promise.resolve()
     const messages = await consumer.consume({
       max_messages: MAX_UNACKNOWLEDGED,
-      callback: (message) => take(message, failed.reject),
+      callback: (message) => take(message, fail),
     })
-    watchMessages(messages, failed.reject).catch(failed.reject)
+    watchMessages(messages, fail).catch(fail)
     heard()
     try {
       for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
-        await Promise.race([pause(LOOK_EVERY_MS), failed.promise])
+        if (failure === undefined) await pause(Number.isFinite(target) ? LOOK_EVERY_MS : ATTEMPT_MS)
+        if (failure !== undefined) throw failure
         if (isClosed || nc.isClosed()) return
         // More may come while the stream is asked how far it is.
         const before = seen
