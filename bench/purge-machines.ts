@@ -1,9 +1,12 @@
 // Purges across machines when something is wrong: a machine that was away, a stream that has forgotten, a leader that is killed.
+import { parseArgs } from 'node:util'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { natsIsMissing, startNats } from '../packages/bus-nats/test/nats-server.ts'
 import { type Machine, machines, startVersionedOrigin, until } from './lib/machines.ts'
 import { Missing } from './lib/tools.ts'
+
+const { values: options } = parseArgs({ options: { only: { type: 'string' } } })
 
 const PURGES = 1_000
 /** Of each kind: those that a purge names, and those that none does. */
@@ -136,10 +139,14 @@ async function leaderKilled(): Promise<void> {
   }
 }
 
-console.log(`A machine is stopped, ${PURGES} purges are made, it is started again:`)
-await away(1_000_000)
-console.log(`The same, and the stream keeps ${PURGES / 2} of them:`)
-await away(PURGES / 2)
-console.log(`kill -9 of the stream's leader, one of three, during ${PURGES} purges:`)
-await leaderKilled()
+const scenes: Readonly<Record<string, readonly [title: string, play: () => Promise<void>]>> = {
+  away: [`A machine is stopped, ${PURGES} purges are made, it is started again:`, () => away(1_000_000)],
+  forgotten: [`The same, and the stream keeps ${PURGES / 2} of them:`, () => away(PURGES / 2)],
+  leader: [`kill -9 of the stream's leader, one of three, during ${PURGES} purges:`, leaderKilled],
+}
+for (const [name, [title, play]] of Object.entries(scenes)) {
+  if (options.only !== undefined && options.only !== name) continue
+  console.log(title)
+  await play()
+}
 process.exit(failures === 0 ? 0 : 1)

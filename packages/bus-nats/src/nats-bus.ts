@@ -213,7 +213,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
     heard()
     try {
       for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
-        if (failure === undefined) await pause(Number.isFinite(target) ? LOOK_EVERY_MS : ATTEMPT_MS)
+        // Who is behind looks again soon: what it asked for may have gone with the server that it asked.
+        if (failure === undefined) await pause(seen >= target ? LOOK_EVERY_MS : ATTEMPT_MS)
         if (failure !== undefined) throw failure
         if (isClosed || nc.isClosed()) return
         // More may come while the stream is asked how far it is.
