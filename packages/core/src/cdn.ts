@@ -1,15 +1,21 @@
 // The roof: createCdn(config) puts the parts together.
 import type { CdnConfig, OriginsConfig } from './config.ts'
-import { Engine, type EngineStats, type Explanation, type PurgeOptions, type PurgeWhat } from './engine/engine.ts'
+import { Engine, type EngineStats, type Explanation, type Findings, type PurgeOptions } from './engine/engine.ts'
 import type { Settings } from './engine/generation.ts'
 import type { CdnRequest, Handler } from './engine/messages.ts'
-import type { Purge, PurgeJournal } from './engine/purges.ts'
-import { type Clock, systemClock } from './http/time.ts'
+import type { PurgeStatus } from './engine/purge-bus.ts'
+import type { PurgeWhat } from './engine/purge-what.ts'
+import type { Purge } from './engine/purges.ts'
+import type { PurgeJournal } from './engine/purging.ts'
+import { type Clock, type Millis, systemClock } from './http/time.ts'
 import { stdoutSink } from './log/stdout.ts'
 import { type AnyConfig, resolveConfig, resolveSettings } from './resolve-config.ts'
 
-export type { Explanation, PurgeOptions, PurgeWhat } from './engine/engine.ts'
-export type { Purge, PurgeJournal } from './engine/purges.ts'
+export type { Explanation, Findings, PurgeOptions } from './engine/engine.ts'
+export type { PurgeBus, PurgeBusStats, PurgeReceipt, PurgeStatus, PurgeSubscriber } from './engine/purge-bus.ts'
+export type { PurgeWhat } from './engine/purge-what.ts'
+export { PURGE_KINDS, type Purge, type PurgeKind } from './engine/purges.ts'
+export type { PurgeJournal, PurgeStats } from './engine/purging.ts'
 export type CdnStats = EngineStats
 
 export interface Cdn extends Handler {
@@ -22,13 +28,29 @@ export interface Cdn extends Handler {
   stats(): CdnStats
 
   /**
-   * What was asked for until now under a URL, with a surrogate key, under a prefix, or at all, is not reused any more when this resolves; what
-   * is under way neither. It costs the same for one response or a million.
+   * What was asked for until now under a URL, with a surrogate key, under a prefix, or at all, is not reused any more as soon as this has been
+   * called; what is under way neither. When it resolves it is in the journal, or on the bus and so on its way to every machine. It costs
+   * the same for one response or a million.
    *
-   * @throws TypeError when a URL is none.
-   * @throws Error when the journal cannot take it: it holds, but would not outlive this process.
+   * @throws TypeError when it names nothing: a URL that is none, a route that there is not. Nothing has been purged.
+   * @throws Error when journal or bus cannot take it: it holds on this machine, but would not outlive this process, or reach others.
    */
   purge(what: PurgeWhat, options?: PurgeOptions): Promise<Purge>
+
+  /**
+   * Which machines have applied a purge, and when. With `waitMs`, resolves when all have, or after that time.
+   *
+   * @throws Error when the bus cannot be asked.
+   */
+  purgeStatus(id: string, options?: { waitMs?: Millis }): Promise<PurgeStatus>
+
+  /**
+   * What a purge of all these would concern: how many of at most `maxLooked` stored responses (default: 1,000,000), and the first `sample`
+   * (default: 20). It takes 10 s at most. `undefined`: the store cannot be looked through.
+   *
+   * @throws TypeError when one names nothing.
+   */
+  find(whats: readonly PurgeWhat[], options?: { sample?: number; maxLooked?: number }): Promise<Findings | undefined>
 
   /**
    * Replaces routes, origins, `name`, `semantics`, `slice`, `trustedProxies` and `maxRequestBody` by those of another configuration. Requests that

@@ -29,6 +29,8 @@ const FIELD_VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7
 /** A longer lifetime counts as this one (RFC 9111 §1.2.2). */
 const MAX_LIFETIME = 2 ** 31
 const MAX_BYTES = Number.MAX_SAFE_INTEGER
+/** A timer in Node takes no longer one, by far: a day. */
+const MAX_TIMER = 86_400
 
 const boolean = oneOf(true, false)
 const lifetime = duration(0, MAX_LIFETIME)
@@ -410,6 +412,10 @@ const shape = options(
     trustedProxies: (value, path) =>
       Array.isArray(value) ? listOf(network, 'addresses and networks')(value, path) : oneOf('private', 'fly')(value, path),
     slice: size(64 * 1024, 16 * 1024 ** 2),
+    purge: options({
+      bus: having('publish subscribe status stats close', 'a purge bus, such as nats({ servers })'),
+      trustFor: duration(0, MAX_TIMER),
+    }),
   },
   { origins: '{} when no route needs any', routes: AT_LEAST_ONE },
 )

@@ -1,4 +1,5 @@
 // The configuration as people write it. resolve-config.ts turns it into routes with complete policies.
+import type { PurgeBus } from './engine/purge-bus.ts'
 import type { LogSink } from './log/sink.ts'
 import type { App } from './origins/app.ts'
 import type { Origin } from './origins/origin.ts'
@@ -52,6 +53,19 @@ export interface CdnConfig<Origins extends OriginsConfig = OriginsConfig> {
 
   /** Larger request bodies are refused with 413. Default: "10gb"; they are streamed, never held. */
   maxRequestBody?: Size
+
+  /** How purges reach other machines. */
+  purge?: PurgeConfig
+}
+
+export interface PurgeConfig {
+  /** What carries purges from machine to machine, such as `nats({ servers })` of @simple-cdn/bus-nats. Default: this machine is the only one. */
+  bus?: PurgeBus
+  /**
+   * How long what is stored is reused while the bus cannot be heard; after that the origin is asked for everything. Default: as long as
+   * that lasts. After a start nothing that an earlier process stored is reused before the bus has been heard, whatever this says.
+   */
+  trustFor?: Duration
 }
 
 export type OriginsConfig = Readonly<Record<string, string | OriginConfig | App | Origin>>

@@ -23,8 +23,9 @@ import { passwordDigest } from './engine/access.ts'
 import { FLY_NETWORKS, networksOf, PRIVATE_NETWORKS, TRUSTS_NOBODY, type Trust, trustOf } from './engine/client.ts'
 import type { Settings } from './engine/generation.ts'
 import { InFlight } from './engine/in-flight.ts'
+import type { PurgeBus } from './engine/purge-bus.ts'
 import { CdnError } from './errors.ts'
-import { type Clock, systemClock } from './http/time.ts'
+import { type Clock, type Millis, systemClock } from './http/time.ts'
 import type { LogSink } from './log/sink.ts'
 import { appOrigin } from './origins/app.ts'
 import { withFallback } from './origins/fallback.ts'
@@ -54,6 +55,8 @@ export interface ResolvedConfig extends Settings {
   readonly inFlight: InFlight
   /** `undefined`: the default sink. */
   readonly log: readonly LogSink[] | undefined
+  readonly bus: PurgeBus | undefined
+  readonly trustForMs: Millis
 }
 
 /** What CDN_CONFIG_INVALID carries besides its message. */
@@ -82,6 +85,8 @@ export function resolveConfig(config: AnyConfig, clock: Clock = systemClock): Re
     store: config.store ?? resolveStore(memoryBytes, inFlight, config.disk),
     inFlight,
     log: config.log,
+    bus: config.purge?.bus,
+    trustForMs: (parseDuration(config.purge?.trustFor) ?? Number.POSITIVE_INFINITY) * 1000,
   }
 }
 

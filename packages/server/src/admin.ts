@@ -1,9 +1,11 @@
 // The admin listener: health, explanations and figures, for those who know the token. Never the public listener.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Cdn, PurgeWhat } from '@simple-cdn/core'
+import type { Cdn, Purge } from '@simple-cdn/core'
 import type { LiveLog } from './live-log.ts'
+import { type Answer, isSame, orderOf, type PurgeApi, type PurgeOrder } from './purge-api.ts'
+import { givenToken, isSoft, written } from './purge-method.ts'
 
 export interface AdminOptions {
   readonly host: string
@@ -21,12 +23,13 @@ export interface Admin {
 
 /** What the admin listener tells about. */
 export interface Subject {
-  readonly cdn: Pick<Cdn, 'explain' | 'purge'>
+  readonly cdn: Pick<Cdn, 'explain'>
+  readonly purges: PurgeApi
+  /** Opens what purges, and nothing else. */
+  purgeToken(): string | undefined
   /** Whether it takes new requests: not while it drains. */
   ready(): boolean
   stats(): object
-  /** Takes what was done, and by whom, for the operational log. */
-  audit(facts: object, message: string): void
   /** Follows the log. */
   readonly live: LiveLog
 }
@@ -34,26 +37,17 @@ export interface Subject {
 /** Of the body of a request to purge. */
 const MAX_PURGE_LENGTH = 1024 * 1024
 
-interface Answer {
-  readonly status: number
-  readonly body: object
-}
-
 /** Rejects when the address cannot be had. */
 export async function listenAdmin(options: AdminOptions, subject: Subject): Promise<Admin> {
   const token = options.token ?? randomBytes(24).toString('base64url')
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     // No token, no answer: not even whether there is such a path.
-    const isPurge = request.url === '/purge'
-    if (!isAuthorized(request, token)) {
-      if (isPurge) subject.audit({ from: request.socket.remoteAddress }, 'a purge was refused: without the token')
-      return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
-    }
+    if (!isAuthorized(request, token, subject)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
     const url = URL.parse(request.url ?? '', 'http://admin')
     if (request.method === 'GET' && url?.pathname === '/tail') return void tail(url.searchParams, subject.live, response)
     void answer(request, subject)
       .catch((error: Error) => ({ status: 500, body: { error: error.message } }))
-      .then(({ status, body }) => send(response, status, body))
+      .then((answered) => send(response, answered))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -71,9 +65,15 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
   }
 }
 
+function isAuthorized({ url = '', headers, socket }: IncomingMessage, token: string, { purges, purgeToken }: Subject): boolean {
+  if (!isPurge(url)) return isSame(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '', token)
+  const via = url === '/purge' ? 'admin' : 'fastly'
+  return purges.admits(givenToken(headers), [token, purgeToken()], { from: socket.remoteAddress, via })
+}
+
 async function answer(request: IncomingMessage, subject: Subject): Promise<Answer> {
   const { cdn, ready, stats } = subject
-  if (request.method === 'POST' && request.url === '/purge') return purge(request, subject)
+  if (isPurge(request.url ?? '')) return purge(request, subject)
   if (request.method !== 'GET') return { status: 405, body: { error: 'only GET' } }
   const url = URL.parse(request.url ?? '', 'http://admin')
   if (url === null) return { status: 400, body: { error: 'the target is not a URL' } }
@@ -99,51 +99,62 @@ function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): 
     ...(status.length > 0 && { status: status.map((each) => (/^\d+$/.test(each) ? Number(each) : (each as '5xx'))) }),
   }
   try {
-    if (!live.watch(choice, response)) send(response, 503, { error: 'too many are watching already' })
+    if (!live.watch(choice, response)) send(response, { status: 503, body: { error: 'too many are watching already' } })
   } catch (error) {
-    send(response, 400, { error: (error as Error).message })
+    send(response, { status: 400, body: { error: (error as Error).message } })
   }
 }
 
-/** All of a request is purged, or, where something in it is wrong, nothing. */
-async function purge(request: IncomingMessage, { cdn, audit }: Subject): Promise<Answer> {
+/** As Fastly's API names them: of a URL, with or without its scheme; of surrogate keys; of everything. Whose service it is does not matter. */
+function fastlyOrder(path: string, headers: IncomingMessage['headers']): PurgeOrder | undefined {
+  const soft = isSoft(headers)
+  const [, url] = /^\/purge\/(.+)$/.exec(path) ?? []
+  if (url !== undefined) return { purge: [{ url: /^https?:\/\//i.test(url) ? url : `http://${url}` }], soft }
+  const [, what, key] = /^\/service\/[^/]+\/(purge_all|purge)(?:\/([^/?]+))?$/.exec(path) ?? []
+  if (what === 'purge_all' && key === undefined) return { purge: [{ everything: true }], soft }
+  const keys = key === undefined ? String(headers['surrogate-key'] ?? '').split(' ') : [decodeURIComponent(key)]
+  const purge = keys.filter((each) => each !== '').map((surrogateKey) => ({ surrogateKey }))
+  return what === 'purge' && purge.length > 0 ? { purge, soft } : undefined
+}
+
+function isPurge(path: string): boolean {
+  return path === '/purge' || /^\/(purge[/?]|service\/)/.test(path)
+}
+
+async function purge(request: IncomingMessage, { purges }: Subject): Promise<Answer> {
+  const { url = '', method, headers, socket } = request
+  const query = method === 'GET' && /^\/purge\?/.test(url) ? new URLSearchParams(url.slice('/purge?'.length)) : undefined
+  if (query !== undefined) return purges.status(query.get('id') ?? '', Number(query.get('waitMs') ?? 0) || 0)
+  if (method !== 'POST' && method !== 'PUT')
+    return { status: 405, body: { error: 'only POST, and GET /purge?id=… for a status' } }
+  const from = socket.remoteAddress
+  if (url !== '/purge') {
+    let order: PurgeOrder | undefined
+    try {
+      order = fastlyOrder(url, headers)
+    } catch {
+      // An escape that is none.
+    }
+    if (order === undefined) return { status: 404, body: { error: `nothing is named by ${url}` } }
+    const answer = await purges.order(order, { from, via: 'fastly' })
+    const ids = (answer.body as { purged?: readonly Purge[] }).purged ?? []
+    if (answer.status !== 200) return answer
+    // Several keys are answered with an id for each, one of anything with its own.
+    const several = Object.fromEntries(ids.map(({ value, id }) => [value, id]))
+    return { status: 200, body: ids.length > 1 ? several : { status: 'ok', id: ids[0]?.id } }
+  }
   let text = ''
   for await (const chunk of request.setEncoding('utf8')) {
     text += chunk
     if (text.length > MAX_PURGE_LENGTH) return { status: 413, body: { error: `more than ${MAX_PURGE_LENGTH} characters` } }
   }
-  let asked: { readonly purge: readonly PurgeWhat[]; readonly soft: boolean }
+  let order: PurgeOrder
   try {
-    asked = purgesIn(text)
+    order = orderOf(text)
   } catch (error) {
     return { status: 400, body: { error: (error as Error).message } }
   }
-  const purged = []
-  for (const what of asked.purge) {
-    const done = await cdn.purge(what, { soft: asked.soft })
-    audit({ purge: done, from: request.socket.remoteAddress }, `purged ${done.kind} ${done.value}`.trimEnd())
-    purged.push(done)
-  }
-  return { status: 200, body: { purged } }
-}
-
-/** @throws Error that says what is wrong. */
-function purgesIn(text: string): { readonly purge: readonly PurgeWhat[]; readonly soft: boolean } {
-  const example =
-    '{ "purge": [{ "url": "https://example.com/" }, { "surrogateKey": "pages" }, { "prefix": "https://example.com/blog/" }, { "everything": true }], "soft": false }'
-  const asked = JSON.parse(text) as { purge?: unknown; soft?: unknown }
-  const list = Array.isArray(asked?.purge) ? (asked.purge as Record<string, unknown>[]) : []
-  if (list.length === 0 || (asked.soft !== undefined && typeof asked.soft !== 'boolean')) throw new Error(`write ${example}`)
-  for (const what of list) {
-    const [name = '', ...more] = Object.keys(Object(what))
-    const value = what[name]
-    const isUrl =
-      (name === 'url' || name === 'prefix') && typeof value === 'string' && /^https?:\/\/./i.test(value) && URL.canParse(value)
-    const isKey = name === 'surrogateKey' && typeof value === 'string' && value !== ''
-    if (more.length > 0 || !(isUrl || isKey || (name === 'everything' && value === true)))
-      throw new Error(`${JSON.stringify(what)} names nothing; write ${example}`)
-  }
-  return { purge: list as unknown as PurgeWhat[], soft: asked.soft === true }
+  return purges.order(order, { from, via: 'admin' })
 }
 
 async function explain(query: URLSearchParams, cdn: Subject['cdn']): Promise<Answer> {
@@ -170,23 +181,7 @@ async function explain(query: URLSearchParams, cdn: Subject['cdn']): Promise<Ans
   }
 }
 
-function isAuthorized(request: IncomingMessage, token: string): boolean {
-  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
-  // Of the same length, whatever was given: the time it takes tells nothing about the token.
-  return timingSafeEqual(digest(given), digest(token))
-}
-
-function digest(value: string): Buffer {
-  return createHash('sha256').update(value).digest()
-}
-
-function send(response: ServerResponse, status: number, body: object): void {
-  const json = `${JSON.stringify(body)}\n`
-  response.writeHead(status, {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(json),
-    'Cache-Control': 'no-store',
-    ...(status === 405 ? { Allow: 'GET' } : {}),
-  })
-  response.end(json)
+function send(response: ServerResponse, answer: Answer): void {
+  const { fields, text } = written(answer)
+  response.writeHead(answer.status, { ...fields, ...(answer.status === 405 ? { Allow: 'GET' } : {}) }).end(text)
 }

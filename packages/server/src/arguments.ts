@@ -5,7 +5,7 @@ import { Failure } from './failure.ts'
 
 export interface Syntax {
   readonly options: ParseArgsOptionsConfig
-  /** Names of the arguments without a dash, all required. */
+  /** Names of the arguments without a dash, all required but those that end in "?", which are the last. */
   readonly operands: readonly string[]
 }
 
@@ -31,7 +31,7 @@ export function readArguments(args: readonly string[], { options, operands }: Sy
     // Who asks for help need not know how to ask for the rest.
     if (values.help !== true) {
       const missing = operands[positionals.length]
-      if (missing !== undefined) throw wrong(`${missing} is missing`)
+      if (missing !== undefined && !missing.endsWith('?')) throw wrong(`${missing} is missing`)
       if (positionals.length > operands.length)
         throw wrong(`${JSON.stringify(positionals[operands.length])} is more than is asked for`)
     }

@@ -1,5 +1,5 @@
 // What cdn.config.ts says: the configuration of the cache, and beside it that of the server.
-import type { CdnConfig, Duration, OriginsConfig, Size } from '@simple-cdn/core'
+import type { CdnConfig, Duration, OriginsConfig, PurgeConfig, Size } from '@simple-cdn/core'
 import {
   type AnyConfig,
   type Check,
@@ -8,6 +8,7 @@ import {
   duration,
   integer,
   isRecord,
+  listOf,
   type Mistake,
   mistake,
   oneOf,
@@ -21,6 +22,7 @@ import {
 import type { AdminOptions } from './admin.ts'
 import type { ListenOptions } from './listen.ts'
 import { cacheMemory, defaultMemory, machineMemory } from './memory.ts'
+import type { PurgeHookConfig } from './purge-hooks.ts'
 
 export interface ServerConfig {
   /** Name or address to listen on. Default: all interfaces. */
@@ -77,7 +79,20 @@ export interface AdminConfig {
   token?: string
 }
 
-type CacheOptions<Origins extends OriginsConfig> = Omit<CdnConfig<Origins>, 'memory' | 'disk'>
+/** Purges over the network, beside how they reach other machines. */
+export interface PurgeAccessConfig extends PurgeConfig {
+  /**
+   * What a purge must bring as `Authorization: Bearer …` or `Fastly-Key`, with the method PURGE on the public listener, and on the admin listener,
+   * where the admin token does as well. Default: none, and no PURGE.
+   */
+  token?: string | undefined
+  /** More purges over the network than this in a minute get 429. Default: 1,000. */
+  perMinute?: number
+  /** Who is told of each purge that is asked for over the network here. Default: nobody. */
+  webhooks?: readonly PurgeHookConfig[]
+}
+
+type CacheOptions<Origins extends OriginsConfig> = Omit<CdnConfig<Origins>, 'memory' | 'disk' | 'purge'>
 
 /** The configuration of the cache, with that of the server. */
 export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig> extends CacheOptions<Origins> {
@@ -86,6 +101,8 @@ export interface ProgramConfig<Origins extends OriginsConfig = OriginsConfig> ex
   /** Bound of the store on disk, in `.simple-cdn/cache` beside the configuration; `false` for none. Default: half of what is free, "10gb" at most. */
   disk?: false | Size | DiskConfig
   server?: ServerConfig
+  /** Who may purge over the network, who is told, and how purges reach other machines. */
+  purge?: PurgeAccessConfig
 }
 
 /** What `cdn.config.ts` exports: a configuration, or a function that makes one from the environment. */
@@ -99,7 +116,8 @@ export function defineConfig<const Origins extends OriginsConfig>(config: Config
 }
 
 /** A `ProgramConfig` with whatever origins. */
-export type AnyProgramConfig = Omit<AnyConfig, 'memory' | 'disk'> & Pick<ProgramConfig, 'memory' | 'disk' | 'server'>
+export type AnyProgramConfig = Omit<AnyConfig, 'memory' | 'disk' | 'purge'> &
+  Pick<ProgramConfig, 'memory' | 'disk' | 'server' | 'purge'>
 
 export interface ResolvedServer {
   readonly listen: Omit<ListenOptions, 'onError' | 'certificate' | 'isProxy'>
@@ -157,15 +175,47 @@ const serverOptions = options({
   watch: oneOf(true, false),
 })
 
+const webhook = text((value) =>
+  /^https?:\/\/./i.test(value) && URL.canParse(value)
+    ? undefined
+    : `${shown(value)} is not a URL, such as "https://example.com/purged"`,
+)
+const headers: Check = (value, path) =>
+  isRecord(value)
+    ? Object.entries(value).flatMap(([name, each]) => text(() => undefined)(each, `${path}.${name}`))
+    : mistake(path, `is ${shown(value)}; write { Name: 'value' }`)
+
+const purgeAccess = {
+  token,
+  perMinute: integer(1, 1_000_000),
+  webhooks: listOf(options({ url: webhook, headers }, { url: 'who is to be told' }), 'webhooks'),
+}
+
+/** What of `purge` concerns the network here, and what the cache itself. */
+export function dividedPurge({ token, perMinute, webhooks, ...cache }: PurgeAccessConfig = {}): {
+  readonly access: Pick<PurgeAccessConfig, 'token' | 'perMinute' | 'webhooks'>
+  readonly cache: PurgeConfig
+} {
+  return { access: { token, perMinute, webhooks } as PurgeAccessConfig, cache }
+}
+
 /** Every mistake of a configuration file; empty when it has none. Takes anything, and never throws. */
 export function checkProgramConfig(config: unknown): readonly Mistake[] {
   if (!isRecord(config)) return checkConfig(config)
-  const { server, memory, disk, ...cache } = config
+  const { server, memory, disk, purge, ...cache } = config
+  const divided = isRecord(purge) ? dividedPurge(purge) : undefined
   return [
-    ...checkConfig({ ...cache, ...(memory === undefined || cache.store === undefined ? {} : { memory }) }),
+    ...checkConfig({
+      ...cache,
+      ...(purge !== undefined && { purge: divided?.cache ?? purge }),
+      ...(memory === undefined || cache.store === undefined ? {} : { memory }),
+    }),
     ...(memory === undefined ? [] : size(LEAST_MEMORY, MAX_BYTES)(memory, 'memory')),
     ...(disk === undefined ? [] : diskOption(disk, 'disk')),
     ...(server === undefined ? [] : serverOptions(server, 'server')),
+    ...Object.entries(divided?.access ?? {}).flatMap(([name, value]) =>
+      value === undefined ? [] : purgeAccess[name as keyof typeof purgeAccess](value, `purge.${name}`),
+    ),
     ...(isRecord(server) && server.proxyProtocol === true && cache.trustedProxies === undefined
       ? mistake('server.proxyProtocol', 'is for connections of trustedProxies, and there are none; name them')
       : []),

@@ -2,12 +2,11 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Purge, PurgeJournal } from '@simple-cdn/core'
+import { PURGE_KINDS, type Purge, type PurgeJournal } from '@simple-cdn/core'
 
 const HEAD = { format: 'simple-cdn purges', version: 1 }
-const KINDS: ReadonlySet<unknown> = new Set(['url', 'surrogate-key', 'prefix', 'everything'])
 
-/** Written anew when so many lines more are there than purges that count. */
+/** Written anew when so many lines more are there than twice as many as the last time. */
 const SLACK = 1_000
 
 export interface PurgeJournalOptions {
@@ -20,19 +19,32 @@ export interface PurgeJournalOptions {
   readonly onMessage: (message: string) => void
 }
 
+interface Waiting {
+  readonly line: string
+  readonly all: () => readonly Purge[]
+  readonly cursor: string | undefined
+  readonly done: PromiseWithResolvers<void>
+}
+
 /** Without a journal, or with one that cannot be read, whatever lies in the cache counts as purged: nobody knows what should. */
 export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalOptions): PurgeJournal {
   const path = join(folder, 'purges.jsonl')
   let file: FileHandle | undefined
   let lines = 0
+  let limit = 0
   let isBroken = true
-  let last: Promise<void> = Promise.resolve()
+  /** That of the last line that is safe. */
+  let reached: string | undefined
+  /** Bounded by whoever waits: each caller for its own purge, and a bus for a thousand. */
+  let waiting: Waiting[] = []
+  let writing: Promise<void> | undefined
 
-  const writeAnew = async (purges: readonly Purge[]): Promise<void> => {
+  const writeAnew = async (purges: readonly Purge[], cursor: string | undefined): Promise<void> => {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     const unfinished = await open(`${path}.new`, 'w', 0o600)
     try {
-      await unfinished.writeFile([HEAD, ...purges].map((each) => `${JSON.stringify(each)}\n`).join(''))
+      const head = cursor === undefined ? HEAD : { ...HEAD, cursor }
+      await unfinished.writeFile([head, ...purges].map((each) => `${JSON.stringify(each)}\n`).join(''))
       await unfinished.datasync()
     } finally {
       await unfinished.close()
@@ -41,54 +53,79 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
     await file?.close()
     file = await open(path, 'a', 0o600)
     lines = purges.length
+    limit = 2 * lines + SLACK
     isBroken = false
+  }
+
+  const write = async (batch: readonly Waiting[]): Promise<void> => {
+    const cursor = batch.findLast((each) => each.cursor !== undefined)?.cursor ?? reached
+    // What counts is put in order then, and not for each purge: there may be 200,000.
+    if (isBroken || lines > limit) await writeAnew((batch.at(-1) as Waiting).all(), cursor)
+    else {
+      try {
+        await file?.appendFile(batch.map(({ line }) => line).join(''))
+        await file?.datasync()
+        lines += batch.length
+      } catch (error) {
+        isBroken = true
+        throw error
+      }
+    }
+    reached = cursor
+  }
+
+  /** What has come while the disk was busy goes out together. */
+  const writeAll = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const batch = waiting
+      waiting = []
+      try {
+        await write(batch)
+        for (const { done } of batch) done.resolve()
+      } catch (error) {
+        for (const { done } of batch) done.reject(error)
+      }
+    }
+    writing = undefined
   }
 
   return {
     load() {
       const read = readPurges(path)
       if (read !== undefined) {
-        lines = read.length
-        return { purges: read, gapUntil: undefined }
+        reached = read.cursor
+        return { ...read, gapUntil: undefined }
       }
       if (!hasCache) return { purges: [], gapUntil: undefined }
       onMessage(`${path} is not there or cannot be read: all that lies in the cache counts as purged`)
       return { purges: [], gapUntil: now() }
     },
-    append(purge, all) {
-      // One after the other, so that a line is whole.
-      const appended = last
-        .catch(() => undefined)
-        .then(async () => {
-          if (isBroken || lines > 2 * all().length + SLACK) return writeAnew(all())
-          try {
-            await file?.appendFile(`${JSON.stringify(purge)}\n`)
-            await file?.datasync()
-            lines++
-          } catch (error) {
-            isBroken = true
-            throw error
-          }
-        })
-      last = appended
-      return appended
+    append(purge, all, cursor) {
+      const done = Promise.withResolvers<void>()
+      const line = `${JSON.stringify(cursor === undefined ? purge : { ...purge, cursor })}\n`
+      waiting.push({ line, all, cursor, done })
+      writing ??= writeAll()
+      return done.promise
     },
     async close() {
-      await last.catch(() => undefined)
+      await writing
       await file?.close()
     },
   }
 }
 
 /** `undefined`: none, or not ours. What was written last and is not whole was never acknowledged. */
-function readPurges(path: string): readonly Purge[] | undefined {
+function readPurges(path: string): { purges: readonly Purge[]; cursor: string | undefined } | undefined {
   try {
     const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1)
-    const [head, ...purges] = whole.map((line) => JSON.parse(line))
+    const [head, ...lines] = whole.map((line) => JSON.parse(line))
     if (head?.format !== HEAD.format || head.version !== HEAD.version) return undefined
-    return purges.every(({ at, kind, value }) => Number.isFinite(at) && KINDS.has(kind) && typeof value === 'string')
-      ? purges
-      : undefined
+    const isWhole = lines.every(
+      ({ at, kind, value }) => Number.isFinite(at) && PURGE_KINDS.has(kind) && typeof value === 'string',
+    )
+    if (!isWhole) return undefined
+    const cursor = lines.findLast((line) => line.cursor !== undefined)?.cursor ?? head.cursor
+    return { purges: lines.map(({ cursor: _, ...purge }) => purge), cursor }
   } catch {
     return undefined
   }

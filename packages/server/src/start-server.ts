@@ -4,13 +4,16 @@ import { configError, configWarnings, mistakeLine, resolveTrust } from '@simple-
 import { toHttp2Handler, toNodeHandler, toUpgradeHandler } from '@simple-cdn/core/node'
 import { type Admin, listenAdmin } from './admin.ts'
 import { certificateFiles, readCertificate } from './certificate-files.ts'
-import { type AnyProgramConfig, checkProgramConfig, memoryOf, resolveServer, type ServerConfig } from './config.ts'
+import { type AnyProgramConfig, checkProgramConfig, dividedPurge, memoryOf, resolveServer, type ServerConfig } from './config.ts'
 import { type AdminAccess, dataFolder, removeAdminAccess, writeAdminAccess } from './data-folder.ts'
 import { openDisk } from './disk.ts'
 import { type Handlers, type ListenerStats, listen } from './listen.ts'
 import { liveLog } from './live-log.ts'
 import { type Log, stderrLog } from './log.ts'
+import { type PurgeApiStats, purgeApi } from './purge-api.ts'
+import { purgeHook } from './purge-hooks.ts'
 import { purgeJournal } from './purge-journal.ts'
+import { purgeMethod } from './purge-method.ts'
 import { watchTrouble } from './trouble.ts'
 
 /** Options given here outweigh those of `config.server`. */
@@ -54,7 +57,9 @@ export async function startServer({
 }: StartOptions): Promise<RunningServer> {
   const mistakes = checkProgramConfig(config)
   if (mistakes.length > 0) throw configError(mistakes)
-  const { server: configured = {}, memory: _, disk, ...cache } = config
+  const { server: configured = {}, memory: _, disk, purge, ...cache } = config
+  const purging = dividedPurge(purge)
+  let purgeToken = purging.access.token
   let server = resolveServer({ ...configured, ...overrides })
   for (const warning of configWarnings(cache)) log.warn({ path: warning.path }, mistakeLine(warning))
 
@@ -89,6 +94,7 @@ export async function startServer({
   const cdn = createCdn(
     {
       ...cache,
+      purge: purging.cache,
       log: [...(cache.log ?? [stdoutSink()]), ...(server.admin === undefined ? [] : [live.sink])],
       ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
       ...(below === undefined ? {} : { disk: below }),
@@ -105,10 +111,18 @@ export async function startServer({
       }),
     },
   )
+  const purges = purgeApi({
+    cdn,
+    perMinute: purging.access.perMinute ?? 1_000,
+    hooks: (purging.access.webhooks ?? []).map((hook) => purgeHook(hook, onMessage)),
+    audit: (facts, message) => log.info(facts, message),
+  })
+  const purged = purgeMethod(purges, () => purgeToken)
+  const [request, stream] = [toNodeHandler(cdn), toHttp2Handler(cdn)]
   handlers = {
-    now: (request) => cdn.handleNow(request),
-    request: toNodeHandler(cdn),
-    stream: toHttp2Handler(cdn),
+    now: (asked) => cdn.handleNow(asked),
+    request: (asked, response) => (asked.method === 'PURGE' ? purged.request(asked, response) : request(asked, response)),
+    stream: (...asked) => (asked[1][':method'] === 'PURGE' ? purged.stream(...asked) : stream(...asked)),
     upgrade: (request, socket, head) => toUpgradeHandler(cdn, { idleTimeoutMs: server.tunnelTimeoutMs })(request, socket, head),
   }
   begun.resolve(handlers)
@@ -117,8 +131,9 @@ export async function startServer({
     cdn,
     live,
     ready: () => !draining,
-    audit: (facts: object, message: string) => log.info(facts, message),
-    stats: () => ({ ...cdn.stats(), listener: listener.stats(), process: process.memoryUsage() }),
+    purges,
+    purgeToken: () => purgeToken,
+    stats: () => ({ ...cdn.stats(), purgeApi: purges.stats(), listener: listener.stats(), process: process.memoryUsage() }),
   }
   let admin: Admin | undefined
   try {
@@ -140,7 +155,7 @@ export async function startServer({
       ),
     )
   }
-  const trouble = watchTrouble(() => troubles(cdn.stats(), listener.stats()), log)
+  const trouble = watchTrouble(() => troubles(cdn.stats(), listener.stats(), purges.stats()), log)
   log.info({ url: listener.url, admin: admin?.url, node: process.version }, `listening on ${listener.url}`)
 
   async function stop(graceMs: number): Promise<void> {
@@ -152,6 +167,7 @@ export async function startServer({
     log.info({ graceMs, open }, 'stopping: what is under way is finished')
     await drained
     await cdn.close({ graceMs: Math.max(0, end - systemClock.now()) })
+    purges.close()
     trouble.stop()
     certificates?.stop()
     if (access !== undefined) await removeAdminAccess(dataFolder(folder), access)
@@ -162,11 +178,12 @@ export async function startServer({
   function reload(next: AnyProgramConfig): void {
     const mistakes = checkProgramConfig(next)
     if (mistakes.length > 0) throw configError(mistakes)
-    const { server: configured = {}, memory: _, disk: __, store: ___, log: ____, ...settings } = next
+    const { server: configured = {}, memory: _, disk: __, store: ___, log: ____, purge: nextPurge, ...settings } = next
     const outweighed = { ...configured, ...overrides }
     cdn.reconfigure(settings)
     server = { ...resolveServer(outweighed), admin: server.admin }
     listener.limit(server.listen)
+    purgeToken = nextPurge?.token
     trust = resolveTrust(settings.trustedProxies)
     if (server.tls !== undefined) certificates?.reread(server.tls)
     for (const warning of configWarnings(settings)) log.warn({ path: warning.path }, mistakeLine(warning))
@@ -193,11 +210,19 @@ export async function startServer({
 }
 
 /** What should never grow, by what has happened when it does. */
-function troubles({ store, log }: CdnStats, { dropped, refused }: ListenerStats): Record<string, number> {
+function troubles(
+  { store, log, purges }: CdnStats,
+  { dropped, refused }: ListenerStats,
+  { hooks }: PurgeApiStats,
+): Record<string, number> {
   return {
     'connections were dropped: there were too many': dropped,
     'requests were refused: there were too many connections': refused,
     [`the store "${store.name}" failed`]: store.failures,
+    'purges were not written into the journal': purges.notKept,
+    'purges did not reach the bus': purges.bus?.failed ?? 0,
+    'everything counted as purged, since purges may have been missed': purges.bus?.gaps ?? 0,
+    ...Object.fromEntries(hooks.map((hook) => [`the webhook at ${hook.host} was not told of purges`, hook.lost])),
     ...Object.fromEntries(log.map((sink) => [`the log sink "${sink.name}" dropped entries`, sink.dropped])),
     ...Object.fromEntries(log.map((sink) => [`the log sink "${sink.name}" failed`, sink.failed])),
   }
@@ -212,6 +237,10 @@ function keptUntilRestart(started: AnyProgramConfig, next: AnyProgramConfig, sta
     disk: [started.disk, next.disk],
     store: [started.store?.name, next.store?.name],
     log: [sinks(started), sinks(next)],
+    'purge.bus': [started.purge?.bus?.name, next.purge?.bus?.name],
+    'purge.trustFor': [started.purge?.trustFor, next.purge?.trustFor],
+    'purge.perMinute': [started.purge?.perMinute, next.purge?.perMinute],
+    'purge.webhooks': [started.purge?.webhooks, next.purge?.webhooks],
     'server.host': [startedServer.host, server.host],
     'server.port': [startedServer.port, server.port],
     'server.admin': [startedServer.admin, server.admin],

@@ -107,11 +107,26 @@ describe('the journal of purges', () => {
     const all: Purge[] = []
     for (let at = 0; at < 10; at++) {
       all.push(purgeAt(at))
-      await written.append(purgeAt(at), () => all)
+      // Where it stands on the bus is as safe as the purge itself.
+      await written.append(purgeAt(at), () => all, at === 7 ? 'place 7' : undefined)
     }
     await written.close()
     appendFileSync(join(folder, 'purges.jsonl'), '{"id":"torn')
-    assert.deepEqual(journal(folder).load(), { purges: all, gapUntil: undefined })
+    assert.deepEqual(journal(folder).load(), { purges: all, gapUntil: undefined, cursor: 'place 7' })
+  })
+
+  test('takes many at once, in one go', async (t) => {
+    const folder = folderOf(t)
+    const written = journal(folder, false)
+    const all = Array.from({ length: 1_000 }, (_, at) => purgeAt(at))
+    await Promise.all(all.map((purge) => written.append(purge, () => all)))
+    await written.close()
+    const kept = new Set(
+      journal(folder)
+        .load()
+        .purges.map(({ id }) => id),
+    )
+    assert.equal(all.filter(({ id }) => kept.has(id)).length, 1_000)
   })
 
   test('that is damaged, of another version, or gone purges all that lies in the cache', async (t) => {
@@ -136,10 +151,19 @@ describe('the journal of purges', () => {
   test('is written anew when most of it does not count any more', async (t) => {
     const folder = folderOf(t)
     const written = journal(folder, false)
-    for (let at = 0; at < 1_500; at++) await written.append(purgeAt(at), () => [purgeAt(at)])
+    let looks = 0
+    for (let at = 0; at < 1_500; at++) {
+      const all = () => {
+        looks++
+        return [purgeAt(at)]
+      }
+      await written.append(purgeAt(at), all, `place ${at}`)
+    }
+    assert.equal(looks, 2, 'and what counts is looked for only then')
     await written.close()
     assert.ok(readFileSync(join(folder, 'purges.jsonl'), 'utf8').split('\n').length < 1_100)
-    assert.equal(journal(folder).load().purges.at(-1)?.id, '1499')
+    const { purges, cursor } = journal(folder).load()
+    assert.deepEqual([purges.at(-1)?.id, cursor], ['1499', 'place 1499'])
   })
 
   test('that cannot be written makes the purge fail, and it holds all the same', async () => {

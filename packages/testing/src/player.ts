@@ -80,7 +80,7 @@ export function play<const Origins extends OriginsConfig>(config: CdnConfig<Orig
 
 /**
  * The same with what a configuration file exports: `await playConfig(config, { app: scriptedOrigin() })`. Options of the program
- * (`server`, `memory`, `disk`) do not matter here. A function is called with `env`.
+ * (`server`, `memory`, `disk`, `purge`) do not matter here. A function is called with `env`.
  *
  * @throws Error when an origin of the configuration is not among `origins`: the test would reach into the network.
  */
@@ -90,7 +90,7 @@ export async function playConfig(
   { env = process.env }: { readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Player> {
   const exported = typeof config === 'function' ? await config(env) : config
-  const { server: _, memory: __, disk: ___, ...cache } = exported
+  const { server: _, memory: __, disk: ___, purge: ____, ...cache } = exported
   const missing = Object.keys(cache.origins ?? {}).filter((name) => !Object.hasOwn(origins, name))
   if (missing.length > 0) throw new Error(`nothing is scripted for the origins ${missing.join(', ')}`)
   return play({ ...cache, origins: Object.fromEntries(Object.keys(cache.origins ?? {}).map((name) => [name, origins[name]])) })

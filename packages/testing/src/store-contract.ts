@@ -43,6 +43,18 @@ const PROMISES: Readonly<Record<string, Promise_>> = {
     assert.equal(store.has('old', 0), false)
     assert.equal(await store.read('old', { slice: 0 }), undefined)
   },
+  'tells each response that it holds, if it can be looked through': async (open) => {
+    const store = await open()
+    if (store.all === undefined) return
+    await put(store, meta('de', { key: 'a', selecting: [['accept-language', 'de']] }), bytes(10))
+    await put(store, meta('en', { key: 'a', selecting: [['accept-language', 'en']] }), bytes(20))
+    await putSliced(store, meta('sliced', { key: 'b' }), [bytes(1000), bytes(500)])
+    await put(store, meta('gone', { key: 'c' }), bytes(10))
+    await store.remove(key('c'))
+    const told: string[] = []
+    for await (const { id } of store.all()) told.push(id)
+    assert.deepEqual(told.sort(), ['de', 'en', 'sliced'])
+  },
   'keeps variants apart': async (open) => {
     const store = await open()
     await put(store, meta('de', { key: 'a', selecting: [['accept-language', 'de']] }), bytes(10))

@@ -43,7 +43,10 @@ import { forwardedFields, isLoop } from './forwarded.ts'
 import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
-import { type Purge, type PurgeJournal, Purges, softened, withoutScheme } from './purges.ts'
+import type { PurgeBus, PurgeStatus } from './purge-bus.ts'
+import { named, type PurgeWhat, wouldPurge } from './purge-what.ts'
+import { type Purge, softened } from './purges.ts'
+import { type PurgeJournal, type PurgeStats, Purging } from './purging.ts'
 import { Absences, Invalidations } from './recent.ts'
 import { RequestWith } from './request-with.ts'
 
@@ -53,25 +56,30 @@ export interface EngineOptions extends Settings {
   readonly inFlight: InFlight
   /** Where purges outlive the process, as what is stored does. */
   readonly purges: PurgeJournal | undefined
+  /** What shares purges with other machines. */
+  readonly bus: PurgeBus | undefined
+  /** How long what is stored is reused while the bus cannot be heard. */
+  readonly trustForMs: Millis
   readonly clock: Clock
   /** Takes what sinks have to say to an operator. */
   readonly onMessage: (message: string) => void
 }
 
-export type PurgeWhat =
-  /** All variants of a URL, whatever the scheme. */
-  | { readonly url: string }
-  /** All that the origin gave this name, in Surrogate-Key or Cache-Tag. */
-  | { readonly surrogateKey: string }
-  /** All whose URL begins like this, host and path: "https://example.com/blog/". */
-  | { readonly prefix: string }
-  | { readonly everything: true }
-
 export interface PurgeOptions {
   /** Leaves it to be served stale, as its windows allow. Default: false. */
   readonly soft?: boolean
-  /** Default: a new one. */
+  /** Default: a new one. The same again is the same purge. */
   readonly id?: string
+}
+
+/** What a purge would concern. */
+export interface Findings {
+  readonly found: number
+  /** Some of them: the first that came. */
+  readonly sample: readonly StoredMeta[]
+  /** Stored responses that have been looked at, and whether those were all. */
+  readonly looked: number
+  readonly complete: boolean
 }
 
 export interface Explanation {
@@ -92,6 +100,7 @@ export interface EngineStats {
   /** Connections that have changed their protocol, such as to WebSocket: now, and since the start. They are among the requests. */
   readonly tunnels: { readonly open: number; readonly total: number }
   readonly revalidations: { readonly started: number; readonly skipped: number }
+  readonly purges: PurgeStats
   /** Bodies on their way just now, and the bytes of memory that they and their readers hold. */
   readonly inFlight: { readonly bodies: number; readonly bytes: number }
   /** How each origin is doing, by its addresses; one that has none of its own has an empty list. */
@@ -161,6 +170,10 @@ const STORING_WAIT: Millis = 1_000
 
 /** Enough to drain what is left of a response without giving its connection up. */
 const WORTH_DRAINING = 64 * 1024
+/** So many stored responses are looked at in one go: about a millisecond. */
+const TURN = 1_000
+/** Longest time that is spent on looking through a store. */
+const FIND_MS: Millis = 10_000
 
 export class Engine implements Handler {
   readonly #options: EngineOptions
@@ -177,9 +190,7 @@ export class Engine implements Handler {
   readonly #storing = new Map<CacheKey, Promise<void>>()
   readonly #background = new Background()
   readonly #absences = new Absences()
-  readonly #purges = new Purges()
-  /** When the origin was asked last. A clock may be set back; what was asked for before a purge is purged all the same. */
-  #lastAsked: Millis = 0
+  readonly #purging: Purging
   readonly #invalidations = new Invalidations()
   readonly #sinkFailures: number[]
   #storeFailures = 0
@@ -197,9 +208,11 @@ export class Engine implements Handler {
     this.#clock = options.clock
     this.#sinkFailures = options.log.map(() => 0)
     this.#host = this.#generation(options, randomUUID().slice(0, 8))
-    const { purges = [], gapUntil } = options.purges?.load() ?? {}
-    if (gapUntil !== undefined) this.#purges.purgeUntil(gapUntil)
-    for (const purge of purges) this.#purges.apply(purge)
+    this.#purging = new Purging({
+      ...options,
+      journal: options.purges,
+      onPurge: (purge) => this.#purged(purge),
+    })
     for (const sink of options.log) sink.open?.({ clock: options.clock, place: thisPlace, onMessage: options.onMessage })
     options.store.reportEvictions?.((meta) => this.#absences.note(meta.key, 'evicted', this.#clock.now()))
   }
@@ -413,12 +426,12 @@ export class Engine implements Handler {
     if (route.policy.compress)
       exchange.request = new RequestWith(exchange.request, { fields: withChosenCoding(exchange.request.fields) })
     const known = this.#store.peek?.(exchange.key)
-    if (known !== undefined) return this.#answer(exchange, route, star, this.#unpurged(known))
+    if (known !== undefined) return this.#answer(exchange, route, star, this.#unpurged(known, route))
     if (exchange.isUrgent) return undefined
     return this.#store
       .lookup(exchange.key)
       .catch(() => this.#storeFailed([]))
-      .then((found) => this.#answer(exchange, route, star, this.#unpurged(found)) as Answer)
+      .then((found) => this.#answer(exchange, route, star, this.#unpurged(found, route)) as Answer)
   }
 
   #answer(
@@ -447,7 +460,7 @@ export class Engine implements Handler {
         if (exchange.isUrgent) return undefined
         const storing = mayWait ? this.#storing.get(exchange.key as CacheKey) : undefined
         if (storing === undefined) return this.#forward({ exchange, route, star, decision })
-        return this.#stored(exchange.key as CacheKey, storing).then(
+        return this.#stored(exchange.key as CacheKey, route, storing).then(
           (now) => this.#answer(exchange, route, star, now, false) as Answer,
         )
       }
@@ -455,10 +468,10 @@ export class Engine implements Handler {
   }
 
   /** What is stored once the store has what it is being given, or has taken too long to take it. */
-  async #stored(key: CacheKey, storing: Promise<void>): Promise<readonly StoredResponse[]> {
+  async #stored(key: CacheKey, route: OriginRoute, storing: Promise<void>): Promise<readonly StoredResponse[]> {
     await this.#atMost(STORING_WAIT, storing)
     if (this.#storing.get(key) === storing) this.#storing.delete(key)
-    return this.#lookedUp(key)
+    return this.#lookedUp(key, route)
   }
 
   async #atMost(ms: Millis, event: Promise<void>): Promise<void> {
@@ -580,7 +593,7 @@ export class Engine implements Handler {
 
   /** A stored response by its metadata alone, after a validation or a failure of the origin. Only its body is looked up. */
   async #serveAgain({ exchange, route, star }: Forwarded, meta: StoredHead, extra: readonly string[] = []): Promise<CdnResponse> {
-    const known = await this.#lookedUp(meta.key)
+    const known = await this.#lookedUp(meta.key, route)
     const found = known.find((response) => response.meta.id === meta.id)
     if (found === undefined) return this.#forward({ exchange, route, star, decision: MISS })
     const fields = extra.length === 0 ? meta.fields : [...meta.fields, ...extra]
@@ -588,18 +601,18 @@ export class Engine implements Handler {
     return this.#serve(exchange, route, star, again, currentAge(meta, this.#clock.now())) as Answer
   }
 
-  async #lookedUp(key: CacheKey): Promise<readonly StoredResponse[]> {
-    return this.#unpurged(this.#store.peek?.(key) ?? (await this.#store.lookup(key).catch(() => this.#storeFailed([]))))
+  async #lookedUp(key: CacheKey, route: OriginRoute): Promise<readonly StoredResponse[]> {
+    return this.#unpurged(this.#store.peek?.(key) ?? (await this.#store.lookup(key).catch(() => this.#storeFailed([]))), route)
   }
 
   /** Without what has been purged since it was asked for. */
-  #unpurged(found: readonly StoredResponse[]): readonly StoredResponse[] {
-    if (this.#purges.isEmpty || found.every(({ meta }) => this.#purges.of(meta) === undefined)) return found
+  #unpurged(found: readonly StoredResponse[], { name }: OriginRoute): readonly StoredResponse[] {
+    if (this.#purging.isEmpty || found.every(({ meta }) => this.#purging.of(meta, name) === undefined)) return found
     return found.flatMap((stored) => {
-      const purged = this.#purges.of(stored.meta)
+      const purged = this.#purging.of(stored.meta, name)
       if (purged === undefined) return [stored]
       if (!purged.soft) {
-        this.#absences.note(stored.meta.key, 'purged', purged.at)
+        this.#absences.note(stored.meta.key, purged.unknown === true ? 'purges-unknown' : 'purged', purged.at)
         return []
       }
       return [{ meta: softened(stored.meta, purged.at), open: () => stored.open?.() }]
@@ -607,35 +620,51 @@ export class Engine implements Handler {
   }
 
   /**
-   * What was asked for until now under a URL, with a surrogate key, under a prefix, or at all, is not reused any more when this resolves; what
-   * is under way neither. With `soft`, it may be served stale.
+   * What was asked for until now is not reused any more as soon as this has been called, nor what is under way; when it resolves, that is
+   * safe, too. With `soft`, it may be served stale.
    *
-   * @throws Error when the journal cannot take it: it holds, but would not outlive this process.
+   * @throws TypeError when it names nothing.
+   * @throws Error when journal or bus cannot take it: it holds on this machine, but would not outlive this process, or reach others.
    */
   async purge(what: PurgeWhat, { soft = false, id = randomUUID() }: PurgeOptions = {}): Promise<Purge> {
-    const at = Math.max(this.#clock.now(), this.#lastAsked)
-    const purge: Purge = { id, at, soft, ...this.#named(what) }
-    this.#purges.apply(purge)
-    // Whoever asks from now on does not join what began before.
-    this.#flights.clear()
-    if (purge.kind === 'url' && !soft) {
-      for (const scheme of ['http', 'https'])
-        await this.#store.remove(`${scheme}://${purge.value}` as CacheKey).catch(() => this.#storeFailed(0))
-    }
-    await this.#options.purges?.append(purge, () => this.#purges.all())
-    return purge
+    return this.#purging.purge({ id, soft, ...named(what, this.#host) })
   }
 
-  #named(what: PurgeWhat): Pick<Purge, 'kind' | 'value'> {
-    if ('everything' in what) return { kind: 'everything', value: '' }
-    if ('surrogateKey' in what) return { kind: 'surrogate-key', value: what.surrogateKey }
-    const { protocol, host, pathname, search } = new URL('url' in what ? what.url : what.prefix)
-    if ('prefix' in what) return { kind: 'prefix', value: host + (normalisedTarget(pathname) ?? pathname) }
-    const scheme = protocol.slice(0, -1)
-    const target = normalisedTarget(pathname + search) ?? pathname + search
-    const route = this.#host.router.find(scheme, host, target)?.route
-    const query = route?.kind === 'origin' ? route.policy.query : 'all'
-    return { kind: 'url', value: withoutScheme(cacheKey(scheme, normalisedAuthority(scheme, host), target, query)) }
+  /** @throws Error when the bus cannot be asked. */
+  purgeStatus(id: string, options?: { waitMs?: Millis }): Promise<PurgeStatus> {
+    return this.#purging.status(id, options)
+  }
+
+  /** What a purge of all these would concern, of `maxLooked` stored responses, as far as 10 s suffice. `undefined`: this store cannot tell. */
+  async find(
+    whats: readonly PurgeWhat[],
+    { sample = 20, maxLooked = 1_000_000 }: { sample?: number; maxLooked?: number } = {},
+  ): Promise<Findings | undefined> {
+    const concerns = wouldPurge(whats, this.#host)
+    if (this.#store.all === undefined) return undefined
+    const some: StoredMeta[] = []
+    let [found, looked, complete] = [0, 0, true]
+    const end = this.#clock.now() + FIND_MS
+    for await (const meta of this.#store.all()) {
+      if (looked === maxLooked || this.#clock.now() > end) {
+        complete = false
+        break
+      }
+      // Others get their turn.
+      if (++looked % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (!concerns(meta)) continue
+      found++
+      if (some.length < sample) some.push(meta)
+    }
+    return { found, sample: some, looked, complete }
+  }
+
+  #purged({ kind, value, soft }: Purge): void {
+    // Whoever asks from now on does not join what began before.
+    this.#flights.clear()
+    if (kind !== 'url' || soft) return
+    for (const scheme of ['http', 'https'])
+      void this.#store.remove(`${scheme}://${value}` as CacheKey).catch(() => this.#storeFailed(0))
   }
 
   #storeFailed<T>(instead: T): T {
@@ -776,7 +805,7 @@ export class Engine implements Handler {
     const { method, keep, part } = this.#asking(forwarded)
     let begun = this.#invalidations.begin()
     const requestedAt = this.#clock.now()
-    this.#lastAsked = Math.max(this.#lastAsked, requestedAt)
+    this.#purging.asked(requestedAt)
 
     let response: OriginResponse
     try {
@@ -1094,7 +1123,7 @@ export class Engine implements Handler {
         lines: [first, route.kind === 'redirect' ? `redirects with ${route.status}` : `answers itself with ${route.status}`],
       }
     const key = cacheKey(request.scheme, authority, target, route.policy.query)
-    const known = await this.#lookedUp(key)
+    const known = await this.#lookedUp(key, route)
     const stored = selected(known, request, route)
     const now = this.#clock.now()
     const decision = decide(
@@ -1123,6 +1152,7 @@ export class Engine implements Handler {
       open: this.#open,
       tunnels: { open: this.#openTunnels, total: this.#tunnels },
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
+      purges: this.#purging.stats(),
       inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
       origins: this.#host.settings.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
@@ -1143,7 +1173,7 @@ export class Engine implements Handler {
     const origins = new Set([...this.#generations].flatMap(({ settings }) => settings.origins))
     await Promise.allSettled([...origins].map((origin) => origin.close?.()))
     await this.#store.close().catch(() => this.#storeFailed(undefined))
-    await this.#options.purges?.close().catch(() => undefined)
+    await this.#purging.close()
     await Promise.allSettled(log.map((sink) => sink.close()))
   }
 

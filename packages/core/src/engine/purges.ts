@@ -5,33 +5,44 @@ import type { Millis } from '../http/time.ts'
 /** One purge, as it is applied, kept in a journal, and sent to other machines. */
 export interface Purge {
   readonly id: string
-  /** What was asked for up to then is purged. */
+  /** What was asked for up to then is purged, by the clock of the machine that applies it. */
   readonly at: Millis
   /** It may still be served stale, while it is asked for again or when the origin fails. */
   readonly soft: boolean
-  readonly kind: 'url' | 'surrogate-key' | 'prefix' | 'everything'
-  /** A URL or a prefix without its scheme, a surrogate key; "" for everything. */
+  readonly kind: PurgeKind
+  /** A URL, a prefix, or a pattern with `*` for anything, all without scheme; a surrogate key; the name of a route; "" for everything. */
   readonly value: string
 }
 
-/** Where purges are kept beside a store that outlives the process. */
-export interface PurgeJournal {
-  /**
-   * Those that were kept, in their order; and until when everything counts as purged, where some may be missing. Called once, before the
-   * first request.
-   */
-  load(): { readonly purges: readonly Purge[]; readonly gapUntil: Millis | undefined }
+export type PurgeKind = 'url' | 'surrogate-key' | 'prefix' | 'pattern' | 'route' | 'everything'
 
-  /** Resolves when it is safe. `all` gives what is to be kept when the journal is written anew. */
-  append(purge: Purge, all: () => readonly Purge[]): Promise<void>
-
-  close(): Promise<void>
+/** What a purge does to a stored response. */
+export interface Purged {
+  /** Since when. */
+  readonly at: Millis
+  /** Whether it may still be served stale. */
+  readonly soft: boolean
+  /** Whether it may have been purged, rather than was: nobody can say at the moment. */
+  readonly unknown?: boolean
 }
 
-/** URLs and surrogate keys that are remembered: some 20 MB at most. Those purged longest ago leave, and take what is as old along. */
-const MAX_MARKS = 100_000
-/** Prefixes are compared one by one with what is found. */
-const MAX_PREFIXES = 1_000
+/** Each kind, with how many of it are remembered one by one. Those purged longest ago leave, and take what is as old along. */
+const MAX_MARKS: Readonly<Record<PurgeKind, number>> = {
+  url: 100_000,
+  'surrogate-key': 100_000,
+  // These are compared one by one with what is older than they are.
+  prefix: 1_000,
+  pattern: 1_000,
+  route: 1_000,
+  everything: 1,
+}
+
+/** Of each kind, so much text at most. With names of usual length all of them take some 55 MB; with the longest ones, some 120 MB. */
+const MAX_CHARACTERS = 10_000_000
+
+export const PURGE_KINDS: ReadonlySet<unknown> = new Set(Object.keys(MAX_MARKS))
+
+const NEVER = Number.NEGATIVE_INFINITY
 
 interface Mark {
   readonly purge: Purge
@@ -43,6 +54,7 @@ interface Mark {
 class Marks {
   readonly #marks = new Map<string, Mark>()
   readonly #max: number
+  #characters = 0
   readonly #forgotten: (purge: Purge) => void
 
   constructor(max: number, forgotten: (purge: Purge) => void) {
@@ -50,15 +62,30 @@ class Marks {
     this.#forgotten = forgotten
   }
 
-  add(purge: Purge): void {
+  get size(): number {
+    return this.#marks.size
+  }
+
+  add(given: Purge): void {
+    const purge = { ...given, id: copied(given.id), value: copied(given.value) }
     const mark = marked(this.#marks.get(purge.value), purge)
     // The order of a map is that in which its keys came.
-    this.#marks.delete(purge.value)
+    this.#drop(purge.value)
     this.#marks.set(purge.value, mark)
-    const [oldest] = this.#marks.size > this.#max ? this.#marks.values() : []
-    if (oldest === undefined) return
-    this.#marks.delete(oldest.purge.value)
-    this.#forgotten(oldest.purge)
+    this.#characters += charactersOf(mark)
+    while (this.#marks.size > this.#max || this.#characters > MAX_CHARACTERS) {
+      const [oldest] = this.#marks.values()
+      if (oldest === undefined) return
+      this.#drop(oldest.purge.value)
+      this.#forgotten(oldest.purge)
+    }
+  }
+
+  #drop(value: string): void {
+    const mark = this.#marks.get(value)
+    if (mark === undefined) return
+    this.#characters -= charactersOf(mark)
+    this.#marks.delete(value)
   }
 
   of(value: string): Mark | undefined {
@@ -73,55 +100,77 @@ class Marks {
 export class Purges {
   /** What is forgotten purges everything of its age: too much rather than too little. */
   readonly #forget = ({ at }: Purge): void => this.purgeUntil(at)
-  readonly #byKind = {
-    url: new Marks(MAX_MARKS, this.#forget),
-    'surrogate-key': new Marks(MAX_MARKS, this.#forget),
-    prefix: new Marks(MAX_PREFIXES, this.#forget),
-    everything: new Marks(1, this.#forget),
+  readonly #byKind: Readonly<Record<PurgeKind, Marks>> = {
+    url: new Marks(MAX_MARKS.url, this.#forget),
+    'surrogate-key': new Marks(MAX_MARKS['surrogate-key'], this.#forget),
+    prefix: new Marks(MAX_MARKS.prefix, this.#forget),
+    pattern: new Marks(MAX_MARKS.pattern, this.#forget),
+    route: new Marks(MAX_MARKS.route, this.#forget),
+    everything: new Marks(MAX_MARKS.everything, this.#forget),
   }
   /** What was asked for up to then counts as purged: purges older than that have been forgotten. */
-  #floor = Number.NEGATIVE_INFINITY
-  #isEmpty = true
+  #floor = NEVER
+  /** What was asked for up to then may have been purged. */
+  #doubt = NEVER
+  /** Nothing that was asked for after it is purged. */
+  #latest = NEVER
 
   /** Nothing has been purged: nothing needs to be looked at. */
   get isEmpty(): boolean {
-    return this.#isEmpty
+    return this.#latest === NEVER && this.#doubt === NEVER
+  }
+
+  /** How many are remembered one by one. */
+  get size(): number {
+    return Object.values(this.#byKind).reduce((sum, marks) => sum + marks.size, 0)
   }
 
   /** Purges everything that was asked for up to then. */
   purgeUntil(at: Millis): void {
-    this.#isEmpty = false
     this.#floor = Math.max(this.#floor, at)
+    this.#latest = Math.max(this.#latest, at)
+  }
+
+  /** What was asked for up to then is not reused until `trust` is called. */
+  doubtUntil(at: Millis): void {
+    this.#doubt = at
+  }
+
+  trust(): void {
+    this.#doubt = NEVER
   }
 
   apply(purge: Purge): void {
-    this.#isEmpty = false
+    this.#latest = Math.max(this.#latest, purge.at)
     this.#byKind[purge.kind].add(purge)
   }
 
-  /** `undefined`: untouched. Else since when it is purged, and whether it may still be served stale. */
-  of({ key, requestedAt, surrogateKeys }: StoredMeta): { readonly at: Millis; readonly soft: boolean } | undefined {
-    if (this.#isEmpty) return undefined
+  /** `undefined`: untouched. Else what has become of a stored response, as the route of that name has it. */
+  of(meta: StoredMeta, route: string): Purged | undefined {
+    const { requestedAt } = meta
+    // By far most of what is found was asked for after the last purge.
+    if (requestedAt > this.#latest && requestedAt > this.#doubt) return undefined
     if (requestedAt <= this.#floor) return { at: this.#floor, soft: false }
-    const url = withoutScheme(key)
     let soft: Millis | undefined
-    for (const mark of this.#about(url, surrogateKeys)) {
+    for (const mark of this.#about(meta, route)) {
       if (requestedAt <= mark.hard) return { at: mark.hard, soft: false }
       if (requestedAt <= mark.purge.at) soft = Math.min(soft ?? mark.purge.at, mark.purge.at)
     }
+    if (requestedAt <= this.#doubt) return { at: requestedAt, soft: false, unknown: true }
     return soft === undefined ? undefined : { at: soft, soft: true }
   }
 
-  *#about(url: string, surrogateKeys: readonly string[]): Iterable<Mark> {
-    const { url: urls, 'surrogate-key': keys, prefix: prefixes, everything } = this.#byKind
+  *#about({ key, requestedAt, surrogateKeys }: StoredMeta, route: string): Iterable<Mark> {
+    const { url: urls, 'surrogate-key': keys, prefix: prefixes, pattern: patterns, route: routes, everything } = this.#byKind
+    const url = withoutScheme(key)
     yield* everything.all()
-    const own = urls.of(url)
-    if (own !== undefined) yield own
+    for (const own of [urls.of(url), routes.of(route)]) if (own !== undefined) yield own
     for (const name of surrogateKeys) {
       const mark = keys.of(name)
       if (mark !== undefined) yield mark
     }
-    for (const mark of prefixes.all()) if (url.startsWith(mark.purge.value)) yield mark
+    for (const mark of prefixes.all()) if (requestedAt <= mark.purge.at && url.startsWith(mark.purge.value)) yield mark
+    for (const mark of patterns.all()) if (requestedAt <= mark.purge.at && fits(url, mark.purge.value)) yield mark
   }
 
   /** Every purge that still counts, the oldest first: applied in this order, they come to the same. */
@@ -134,14 +183,38 @@ export class Purges {
   }
 }
 
+function charactersOf({ purge: { id, value } }: Mark): number {
+  return id.length + value.length
+}
+
+/** A string of its own: what was cut out of another keeps that alive, and what was put together its parts, 600 bytes of them for a UUID. */
+function copied(text: string): string {
+  return Buffer.from(text).toString()
+}
+
 function marked(before: Mark | undefined, purge: Purge): Mark {
-  const hard = Math.max(before?.hard ?? Number.NEGATIVE_INFINITY, purge.soft ? Number.NEGATIVE_INFINITY : purge.at)
+  const hard = Math.max(before?.hard ?? NEVER, purge.soft ? NEVER : purge.at)
   return { purge: before !== undefined && before.purge.at > purge.at ? before.purge : purge, hard }
 }
 
 function purgesOf({ purge, hard }: Mark): readonly Purge[] {
   if (!purge.soft || !Number.isFinite(hard)) return [purge]
   return [{ ...purge, id: `${purge.id}-before`, at: hard, soft: false }, purge]
+}
+
+/** Whether each `*` of the pattern can stand for something. The leftmost place will do for all but the last: no trying back and forth. */
+export function fits(text: string, pattern: string): boolean {
+  const [first = '', ...rest] = pattern.split('*')
+  const last = rest.pop()
+  if (last === undefined) return text === first
+  if (!text.startsWith(first)) return false
+  let from = first.length
+  for (const part of rest) {
+    const at = text.indexOf(part, from)
+    if (at < 0) return false
+    from = at + part.length
+  }
+  return text.length - last.length >= from && text.endsWith(last)
 }
 
 export function withoutScheme(url: string): string {

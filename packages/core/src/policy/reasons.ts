@@ -40,6 +40,7 @@ export const REASONS = {
   // Why is it absent?
   invalidated: 'a later request changed the resource',
   purged: 'it was purged',
+  'purges-unknown': 'it may have been purged while this machine could not hear of it',
   evicted: 'it was evicted to make room',
   changed: 'the origin had another version when a missing part was asked for',
   unsliceable: 'the origin sends parts of a body that nothing ties to one version',

@@ -240,6 +240,9 @@ export function memoryStore(options: MemoryStoreOptions): Store {
     touch(id, slice) {
       use(id, slice, 0)
     },
+    *all() {
+      for (const entries of byKey.values()) for (const { meta } of entries) yield meta
+    },
     stats() {
       return { responses, bytes: bytesHeld, maxBytes, memoryBytes: bytesHeld, evicted, damaged: 0 }
     },

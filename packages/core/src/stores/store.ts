@@ -56,6 +56,9 @@ export interface Store {
   /** Removes one response, or the slices that were written for it so far. */
   discard(id: string): Promise<void>
 
+  /** What is stored, one response after the other, in any order; what comes or goes meanwhile may be among them or not. Counts as no use. */
+  all?(): Iterable<StoredMeta> | AsyncIterable<StoredMeta>
+
   /** What it holds now. */
   stats(): StoreStats
 

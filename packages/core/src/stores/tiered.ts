@@ -313,6 +313,15 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
         if (meta !== undefined) await dropAbove(meta)
       }
     },
+    ...(lower.all !== undefined && {
+      async *all() {
+        for (const id of [...onlyAbove]) {
+          const meta = above.get(id)
+          if (meta !== undefined) yield meta
+        }
+        yield* lower.all?.() ?? []
+      },
+    }),
     stats() {
       const [up, low] = [upper.stats(), lower.stats()]
       return {

@@ -31,7 +31,7 @@ Exit code 1 when the configuration has mistakes, or says something that is proba
   async run(values) {
     const path = findConfig(values.config, process.cwd())
     const program = checked(path, await loadConfig(path))
-    const { server: _, memory: __, disk: ___, ...config } = program
+    const { server: _, memory: __, disk: ___, purge: ____, ...config } = program
     const warnings = configWarnings(config)
     const said = warnings.length === 0 ? 'is all right.' : 'works, and probably not as it is meant:'
     const lines = [`${basename(path)} ${said}`, ...placed(path, warnings), '', ...described(program, resolveConfig(config))]
@@ -65,8 +65,21 @@ function described(program: AnyProgramConfig, { name, store, maxRequestBodyBytes
     program.store === undefined ? describedStores(program) : `store ${store.name} (${asSize(store.stats().maxBytes)})`
   return [
     `name ${name}, ${stores}, request bodies up to ${asSize(maxRequestBodyBytes)}`,
+    ...describedPurges(program),
     ...routes.flatMap((route) => ['', ...describedRoute(route)]),
   ]
+}
+
+function describedPurges({ purge }: AnyProgramConfig): readonly string[] {
+  if (purge === undefined) return []
+  const { token, perMinute = 1_000, bus, webhooks = [] } = purge
+  const parts = [
+    token === undefined ? 'no PURGE, there being no token' : 'PURGE with the token',
+    `${perMinute} a minute`,
+    bus === undefined ? 'for this machine alone' : `to all machines by ${bus.name}`,
+    ...(webhooks.length === 0 ? [] : [`told to ${webhooks.map(({ url }) => new URL(url).host).join(', ')}`]),
+  ]
+  return [`purges: ${parts.join('; ')}`]
 }
 
 function describedStores(program: AnyProgramConfig): string {

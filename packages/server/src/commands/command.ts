@@ -24,7 +24,14 @@ export interface Values {
   readonly key?: readonly string[]
   readonly prefix?: readonly string[]
   readonly everything?: boolean
+  readonly pattern?: readonly string[]
+  readonly 'on-host'?: readonly string[]
+  readonly route?: readonly string[]
   readonly soft?: boolean
+  readonly 'dry-run'?: boolean
+  readonly wait?: boolean
+  readonly refresh?: boolean
+  readonly verify?: boolean
 }
 
 export interface Command {

@@ -24,10 +24,12 @@ export function cephIsMissing(): string | undefined {
   if (process.getuid?.() !== 0) return `${PACKAGES.join(' ')} are not installed, and only root may`
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const apt = (...args: string[]): void => void spawnSync('apt-get', args, { stdio: 'ignore', timeout: 240_000, env })
-  apt('install', '-y', '--no-install-recommends', ...PACKAGES)
+  // Another test may be installing what it needs.
+  const install = ['install', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=200', ...PACKAGES]
+  apt(...install)
   if (isInstalled()) return undefined
   apt('update')
-  apt('install', '-y', '--no-install-recommends', ...PACKAGES)
+  apt(...install)
   return isInstalled() ? undefined : `${PACKAGES.join(' ')} could not be installed`
 }
 

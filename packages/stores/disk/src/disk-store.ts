@@ -406,6 +406,12 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
       const removed = index.removeId({ a, b })
       if (removed || !log.isIdle) await log.append({ header: { ...bare, kind: REMOVED_ID, idA: a, idB: b } })
     },
+    async *all() {
+      for (let slot = index.nextResponse(NONE); slot !== NONE; slot = index.nextResponse(slot)) {
+        const meta = metas.peek(slot) ?? (await readMetaOf(slot))?.meta
+        if (meta?.v === 1) yield meta
+      }
+    },
     stats() {
       return {
         responses: index.responses,

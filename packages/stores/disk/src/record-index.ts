@@ -231,6 +231,12 @@ export class RecordIndex {
     return ids
   }
 
+  /** The first slot behind this one that stands for a response; `NONE` behind the last, and for the first of all. */
+  nextResponse(slot: number): number {
+    for (let next = slot + 1; next < this.#top; next++) if (this.#get(next, SEGMENT) !== 0 && !this.isSlice(next)) return next
+    return NONE
+  }
+
   *#slots(): Iterable<number> {
     for (let slot = 0; slot < this.#top; slot++) if (this.#get(slot, SEGMENT) !== 0) yield slot
   }

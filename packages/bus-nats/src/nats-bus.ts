@@ -1,0 +1,514 @@
+// nats(): purges on a JetStream stream, which each machine reads through a durable consumer of its own.
+import {
+  AckPolicy,
+  type ConsumerInfo,
+  type ConsumerMessages,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  type JsMsg,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamInfo,
+} from '@nats-io/jetstream'
+import { connect, type NatsConnection, type NodeConnectionOptions, nanos } from '@nats-io/transport-node'
+import {
+  type Clock,
+  type Purge,
+  type PurgeBus,
+  type PurgeReceipt,
+  type PurgeStatus,
+  type PurgeSubscriber,
+  systemClock,
+} from '@simple-cdn/core'
+import { machineOf, type Order, orderOf, orderText, type Receipt, receiptOf, tokenOf } from './messages.ts'
+
+export interface NatsBusOptions {
+  /** "nats://10.0.0.1:4222", or all servers of a cluster; those that one knows of are found. */
+  servers: string | readonly string[]
+  /** Names the stream, its subjects and their receipts: one for each group of machines. Letters, digits, "-" and "_". Default: "simple-cdn". */
+  name?: string
+  /** The name of this machine, its own among all. Default: FLY_MACHINE_ID, or the host's name. */
+  machine?: string
+  /**
+   * Which machines there are: those owe a receipt, also when NATS does not know them (yet), and others only while they are connected. A list, or
+   * `dnsMachines('all.vms.my-app.internal')`. Default: whoever has been connected within `keepDays`.
+   */
+  machines?: readonly string[] | (() => Promise<readonly string[]>)
+  /** On how many servers of a cluster the stream lies, when this machine is the one to make it. Default: 1. */
+  replicas?: 1 | 3 | 5
+  /**
+   * For how many days purges are kept for machines that are away, when this machine is the one to make the stream. Who is away for longer
+   * comes back with everything stale. Default: 30.
+   */
+  keepDays?: number
+  /** How many purges are kept at most, likewise. Default: 1,000,000; some 300 MB on the disk of the server. */
+  keepPurges?: number
+  /** What else a connection needs: `{ user, pass }`, `{ token }`, `{ tls }`. */
+  connection?: NodeConnectionOptions
+}
+
+/** A purge is tried for so long; choosing another leader of a stream takes a cluster 5 to 7 s. */
+const PUBLISH_MS = 15_000
+/** The answer to one attempt. A server that restarts gives none. */
+const ATTEMPT_MS = 1_000
+const PAUSE_MS = 200
+/** The same purge published again within this time is still the same one. */
+const DUPLICATES_MS = 600_000
+/** How often a machine compares its own place with that of the stream. */
+const LOOK_EVERY_MS = 5_000
+/** Purges that are applied and not acknowledged yet. */
+const MAX_UNACKNOWLEDGED = 1_000
+const ACKNOWLEDGE_MS = 10_000
+/** Purges whose receipts are remembered, of one's own and on the side of whoever applies them: some 3 MB each at most. */
+const MAX_RECEIPTS = 10_000
+const MAX_PUBLISHED = 1_000
+const MAX_MACHINES = 1_000
+const ASK_MS = 500
+const CLOSE_MS = 2_000
+
+/** A purge of this machine, and who has applied it. */
+interface Published {
+  sequence: number
+  readonly receipts: Map<string, Receipt>
+  /** Those who wait for the next. */
+  readonly waiting: Set<() => void>
+}
+
+/**
+ * Purges on the stream `name`, for `purge: { bus: nats({ servers }) }`. It belongs to one CDN, and connects when that is created; a machine
+ * that cannot connect goes on trying, and serves meanwhile.
+ *
+ * @throws RangeError when an option is none that NATS takes.
+ */
+export function nats(options: NatsBusOptions): PurgeBus {
+  const { name = 'simple-cdn', keepDays = 30, keepPurges = 1_000_000, replicas = 1 } = options
+  if (!/^[\w-]+$/.test(name)) throw new RangeError(`name is ${JSON.stringify(name)}; use letters, digits, "-" and "_"`)
+  if (!(keepDays > 0)) throw new RangeError(`keepDays is ${keepDays}; it has to be more than 0`)
+  if (!(Number.isInteger(keepPurges) && keepPurges > 0)) throw new RangeError(`keepPurges is ${keepPurges}; write a whole number`)
+
+  const subject = `${name}.purges`
+  const keepMs = keepDays * 86_400_000
+  const counts = { published: 0, failed: 0, gaps: 0 }
+  const published = new Map<string, Published>()
+  const applied = new Map<string, Receipt>()
+  let clock: Clock = systemClock
+  let machine = ''
+  let subscriber: PurgeSubscriber | undefined
+  let connection: NatsConnection | undefined
+  let manager: JetStreamManager | undefined
+  let isClosed = false
+  let running: Promise<void> | undefined
+  /** Ends what waits: a pause, or a session that has nothing to do. */
+  let wake: (() => void) | undefined
+
+  /** Which stream `seen` is about: another one of the same name begins anew. */
+  let stream: string | undefined
+  /** Applied, and safe, up to there. */
+  let seen = 0
+  let safe = 0
+  /** Resolves when all that has been applied in this session is safe; once something is not, nothing behind it is either. */
+  let keeping: Promise<void> = Promise.resolve()
+  /** What the stream had when it was looked at last. */
+  let target = Number.POSITIVE_INFINITY
+
+  const cursorAt = (sequence: number): string => `${stream}/${sequence}`
+
+  function told(message: string): void {
+    subscriber?.onMessage(`purges (${name}): ${message}`)
+  }
+
+  async function pause(ms: number): Promise<void> {
+    if (isClosed) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const cancel = clock.after(ms, resolve)
+    wake = resolve
+    await promise
+    cancel()
+  }
+
+  // ── the connection, and one session after the other on it ──
+
+  async function run(): Promise<void> {
+    let before = ''
+    while (!isClosed) {
+      try {
+        if (connection === undefined || connection.isClosed()) await open()
+        if (isClosed) break
+        before = ''
+        await session()
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        // Said once, and not every second.
+        if (why !== before && !isClosed) told(`${why}; trying again`)
+        before = why
+      }
+      cutOff()
+      await pause(ATTEMPT_MS)
+    }
+  }
+
+  async function open(): Promise<void> {
+    const servers = [options.servers].flat()
+    const opened = await connect({
+      timeout: 2_000,
+      pingInterval: 10_000,
+      reconnectTimeWait: PAUSE_MS,
+      ...options.connection,
+      servers,
+      name: `simple-cdn ${machine}`,
+      maxReconnectAttempts: -1,
+    }).catch((error: Error) => {
+      throw new Error(`NATS cannot be reached at ${servers.join(', ')} (${error.message || error.name})`)
+    })
+    connection = opened
+    if (isClosed) return void opened.close()
+    manager = await jetstreamManager(opened, { timeout: ATTEMPT_MS, checkAPI: false })
+    opened.subscribe(`${name}.receipts.${tokenOf(machine)}`, {
+      callback: (error, message) => (error === null ? received(receiptOf(message.string())) : refused(error)),
+    })
+    opened.subscribe(`${name}.status`, {
+      callback: (error, message) => {
+        if (error !== null) return refused(error)
+        const receipt = applied.get(message.string())
+        if (receipt !== undefined) message.respond(JSON.stringify(receipt))
+      },
+    })
+    watchConnection(opened).catch(() => undefined)
+  }
+
+  /** Purges come all the same. */
+  function refused(error: Error): void {
+    told(`there will be no receipts of this machine: ${error.message}`)
+  }
+
+  async function watchConnection(opened: NatsConnection): Promise<void> {
+    for await (const { type } of opened.status()) {
+      if (type === 'disconnect') cutOff()
+      // Looks at once.
+      if (type === 'reconnect') wake?.()
+    }
+  }
+
+  /** Ends, or throws, when it has to begin anew. */
+  async function session(): Promise<void> {
+    const jsm = manager as JetStreamManager
+    const nc = connection as NatsConnection
+    await place(await streamInfo(jsm))
+    await consumerInfo(jsm)
+    const consumer = await jsm.jetstream().consumers.get(name, tokenOf(machine))
+    let failure: Error | undefined
+    const fail = (error: Error): void => {
+      failure ??= error
+      wake?.()
+    }
+    keeping = Promise.resolve()
+    const messages = await consumer.consume({
+      max_messages: MAX_UNACKNOWLEDGED,
+      callback: (message) => take(message, fail),
+    })
+    watchMessages(messages, fail).catch(fail)
+    heard()
+    try {
+      for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
+        // Who is behind looks again soon: what it asked for may have gone with the server that it asked.
+        if (failure === undefined) await pause(seen >= target ? LOOK_EVERY_MS : ATTEMPT_MS)
+        if (failure !== undefined) throw failure
+        if (isClosed || nc.isClosed()) return
+        // More may come while the stream is asked how far it is.
+        const before = seen
+        let info: StreamInfo
+        try {
+          info = await jsm.streams.info(name)
+        } catch (error) {
+          if (isMissing(error)) throw new Error('the stream has gone')
+          // Servers that choose a leader do not answer for some seconds.
+          cutOff()
+          continue
+        }
+        if (info.created !== stream || info.state.last_seq < before) throw new Error('the stream is not what it was')
+        target = info.state.last_seq
+        stuck = seen < target && seen === last ? stuck + 1 : 0
+        heard()
+      }
+      if (!isClosed) told(`nothing comes from the stream, though ${target - seen} purges are there; asking anew`)
+    } finally {
+      await Promise.race([messages.close(), pauseForClose()])
+      // What was not safe comes again.
+      seen = safe
+    }
+  }
+
+  function pauseForClose(): Promise<void> {
+    return new Promise((resolve) => void clock.after(CLOSE_MS, resolve))
+  }
+
+  async function watchMessages(messages: ConsumerMessages, fail: (error: Error) => void): Promise<void> {
+    for await (const { type } of messages.status())
+      if (type === 'consumer_not_found' || type === 'consumer_deleted') fail(new Error('the consumer of this machine has gone'))
+  }
+
+  async function streamInfo(jsm: JetStreamManager): Promise<StreamInfo> {
+    try {
+      return await jsm.streams.info(name)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+    return jsm.streams.add({
+      name,
+      subjects: [subject],
+      retention: RetentionPolicy.Limits,
+      storage: StorageType.File,
+      discard: DiscardPolicy.Old,
+      num_replicas: replicas,
+      max_age: nanos(keepMs),
+      max_msgs: keepPurges,
+      duplicate_window: nanos(Math.min(DUPLICATES_MS, keepMs)),
+    })
+  }
+
+  /** Where this machine stands on the stream. What it cannot have heard purges everything. */
+  async function place({ created, state: { first_seq, last_seq } }: StreamInfo): Promise<void> {
+    target = last_seq
+    const [known, sequence] = (stream === undefined ? subscriber?.cursor : cursorAt(safe))?.split('/') ?? []
+    stream = created
+    seen = Number(sequence)
+    const isAnother = known !== created || !(seen <= last_seq)
+    if (!isAnother && seen + 1 >= first_seq) {
+      safe = seen
+      return
+    }
+    seen = isAnother ? last_seq : first_seq - 1
+    safe = seen
+    // A machine that is new has missed nothing.
+    if (known !== undefined) {
+      counts.gaps++
+      told(
+        isAnother
+          ? 'the stream is another one than before: everything stored counts as purged'
+          : 'this machine was away for longer than the stream keeps purges: everything stored counts as purged',
+      )
+    }
+    await subscriber?.gap(cursorAt(seen))
+  }
+
+  /**
+   * Makes the consumer of this machine. It is made anew when it stands further than the machine does; and when it waits for acknowledgements
+   * of what somebody took who is no more: it would wait a while longer, and the machine with it.
+   */
+  async function consumerInfo(jsm: JetStreamManager): Promise<void> {
+    const durable = tokenOf(machine)
+    try {
+      const { ack_floor, num_ack_pending } = await jsm.consumers.info(name, durable)
+      if (ack_floor.stream_seq <= safe && num_ack_pending === 0) return
+      await jsm.consumers.delete(name, durable)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+    await jsm.consumers.add(name, {
+      durable_name: durable,
+      // One acknowledgement is for all before it: how far a machine is can be read from its consumer.
+      ack_policy: AckPolicy.All,
+      ack_wait: nanos(ACKNOWLEDGE_MS),
+      max_ack_pending: MAX_UNACKNOWLEDGED,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: safe + 1,
+      inactive_threshold: nanos(keepMs),
+    })
+  }
+
+  /** How far the stream is has to be asked anew, before this machine counts as current. */
+  function cutOff(): void {
+    target = Number.POSITIVE_INFINITY
+    subscriber?.hears(false)
+  }
+
+  function heard(): void {
+    if (seen >= target && connection?.isClosed() === false) subscriber?.hears(true)
+  }
+
+  /** In the order of the stream. A number that is missing is a purge that is missing, whoever took it away. */
+  function take(message: JsMsg, fail: (error: Error) => void): void {
+    const sequence = message.seq
+    if (sequence <= seen) {
+      if (sequence <= safe) message.ack()
+      return
+    }
+    const to = subscriber as PurgeSubscriber
+    const order = orderOf(message.string())
+    const kept: Promise<void>[] = [keeping]
+    if (sequence > seen + 1 || order === undefined) {
+      counts.gaps++
+      told(
+        order === undefined
+          ? `purge ${sequence} cannot be read, perhaps being of a later version: everything stored counts as purged`
+          : `purges ${seen + 1} to ${sequence - 1} are missing; is another machine called "${machine}", too? Everything stored counts as purged`,
+      )
+      kept.push(to.gap(cursorAt(sequence - (order === undefined ? 0 : 1))))
+    }
+    seen = sequence
+    if (order !== undefined) kept.push(to.apply(order.purge, cursorAt(sequence)))
+    heard()
+    keeping = Promise.all(kept).then(() => {
+      safe = sequence
+      message.ack()
+      if (order !== undefined) sendReceipt(order, sequence)
+    })
+    keeping.catch((error: Error) => fail(new Error(`a purge cannot be kept (${error.message})`)))
+  }
+
+  // ── receipts ──
+
+  function sendReceipt({ purge: { id }, from }: Order, sequence: number): void {
+    const receipt: Receipt = { id, machine, sequence, appliedAt: clock.now() }
+    remember(applied, id, receipt, MAX_RECEIPTS)
+    if (from === machine) received(receipt)
+    // Who did not get it asks.
+    else if (connection?.isClosed() === false) connection.publish(`${name}.receipts.${tokenOf(from)}`, JSON.stringify(receipt))
+  }
+
+  function received(receipt: Receipt | undefined): void {
+    const purge = published.get(receipt?.id ?? '')
+    if (receipt === undefined || purge === undefined || purge.receipts.size >= MAX_MACHINES) return
+    purge.receipts.set(receipt.machine, receipt)
+    for (const resolve of purge.waiting) resolve()
+  }
+
+  async function publish(purge: Purge): Promise<void> {
+    const end = clock.now() + PUBLISH_MS
+    const own: Published = { sequence: 0, receipts: new Map(), waiting: new Set() }
+    // Before it is out: a receipt may be here before the acknowledgement.
+    remember(published, purge.id, published.get(purge.id) ?? own, MAX_PUBLISHED)
+    for (;;) {
+      try {
+        if (manager === undefined || connection?.isClosed() !== false) throw new Error('not connected')
+        const { seq } = await manager
+          .jetstream()
+          .publish(subject, orderText(purge, machine), { msgID: purge.id, timeout: ATTEMPT_MS })
+        const known = published.get(purge.id)
+        if (known !== undefined) known.sequence = seq
+        counts.published++
+        return
+      } catch (error) {
+        if (isClosed || clock.now() >= end) {
+          counts.failed++
+          throw error
+        }
+      }
+      await new Promise<void>((resolve) => void clock.after(PAUSE_MS, resolve))
+    }
+  }
+
+  async function status(id: string, { waitMs = 0 }: { waitMs?: number } = {}): Promise<PurgeStatus> {
+    const end = clock.now() + waitMs
+    if (manager === undefined || connection === undefined) throw new Error(`${name} is not connected to NATS`)
+    const own = published.get(id)
+    const expected = await expectedMachines()
+    const owes = ({ num_waiting }: ConsumerInfo): boolean => expected === undefined || num_waiting > 0
+    const consumers = await listed(manager)
+    const all = new Set([...(expected ?? []), ...consumers.filter(owes).map((consumer) => machineOf(consumer.name))])
+    while (own !== undefined && [...all].some((each) => !own.receipts.has(each)) && clock.now() < end) await another(own, end)
+    const isComplete = own !== undefined && [...all].every((each) => own.receipts.has(each))
+    const receipts = isComplete ? own.receipts : await asked(connection, id, own?.receipts)
+    const sequence = own?.sequence || [...receipts.values()][0]?.sequence
+    if (sequence === undefined) return { id, machines: [] }
+    const now = isComplete ? consumers : await listed(manager)
+    for (const consumer of now.filter(owes)) all.add(machineOf(consumer.name))
+    return {
+      id,
+      machines: [...all].sort().map((each) => {
+        const consumer = now.find(({ name }) => name === tokenOf(each))
+        return receiptFor(each, receipts.get(each), consumer, sequence)
+      }),
+    }
+  }
+
+  async function expectedMachines(): Promise<readonly string[] | undefined> {
+    const { machines } = options
+    if (typeof machines !== 'function') return machines
+    return machines().catch((error: Error) => {
+      told(`it is not known which machines there are (${error.message}): a receipt is expected of those that NATS knows`)
+      return undefined
+    })
+  }
+
+  async function listed(jsm: JetStreamManager): Promise<readonly ConsumerInfo[]> {
+    const found: ConsumerInfo[] = []
+    for await (const consumer of jsm.consumers.list(name)) found.push(consumer)
+    return found
+  }
+
+  /** Resolves with the next receipt, or at the end. */
+  async function another({ waiting }: Published, end: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting.add(resolve)
+    const cancel = clock.after(Math.max(0, end - clock.now()), resolve)
+    await promise
+    cancel()
+    waiting.delete(resolve)
+  }
+
+  async function asked(
+    nc: NatsConnection,
+    id: string,
+    known: ReadonlyMap<string, Receipt> = new Map(),
+  ): Promise<ReadonlyMap<string, Receipt>> {
+    const receipts = new Map(known)
+    const answers = await nc.requestMany(`${name}.status`, id, { strategy: 'stall', maxWait: ASK_MS, stall: ASK_MS / 4 })
+    for await (const answer of answers) {
+      const receipt = receiptOf(answer.string())
+      if (receipt?.id === id) receipts.set(receipt.machine, receipt)
+    }
+    return receipts
+  }
+
+  return {
+    name: 'nats',
+    subscribe(to) {
+      subscriber = to
+      clock = to.clock
+      machine = options.machine ?? to.machine
+      running = run()
+    },
+    publish,
+    status,
+    stats: () => ({
+      connected: connection?.isClosed() === false,
+      behind: Number.isFinite(target) ? Math.max(0, target - seen) : 0,
+      ...counts,
+    }),
+    async close() {
+      isClosed = true
+      wake?.()
+      await Promise.race([running, pauseForClose()])
+      // Closing lets go of the socket, and of whoever hears of its errors: what was written last fails before that, if it does.
+      await new Promise((resolve) => setImmediate(resolve))
+      await Promise.race([connection?.close(), pauseForClose()])
+    },
+  }
+}
+
+function receiptFor(
+  machine: string,
+  receipt: Receipt | undefined,
+  consumer: ConsumerInfo | undefined,
+  sequence: number,
+): PurgeReceipt {
+  if (receipt !== undefined) return { machine, state: 'applied', appliedAt: receipt.appliedAt }
+  if (consumer === undefined) return { machine, state: 'missing' }
+  if (consumer.ack_floor.stream_seq >= sequence) return { machine, state: 'applied' }
+  return { machine, state: consumer.num_waiting > 0 ? 'behind' : 'away' }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.status === 404
+}
+
+function remember<Value>(map: Map<string, Value>, key: string, value: Value, max: number): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.size > max ? map.keys() : []
+  if (oldest !== undefined) map.delete(oldest)
+}

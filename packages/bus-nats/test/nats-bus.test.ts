@@ -1,0 +1,333 @@
+// Purges through a real NATS server: in order, to everybody, also to who was away; or who was away is told.
+import assert from 'node:assert/strict'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
+import { dnsMachines, type NatsBusOptions, nats } from '../src/index.ts'
+import { machineOf, orderText, tokenOf } from '../src/messages.ts'
+import { type NatsServers, natsIsMissing, startNats } from './nats-server.ts'
+
+const missing = natsIsMissing()
+
+function purge(id: string, value = id): Purge {
+  return { id, at: systemClock.now(), soft: false, kind: 'surrogate-key', value }
+}
+
+interface Machine {
+  readonly bus: PurgeBus
+  /** Ids, or "gap", in the order in which they came. */
+  readonly heard: readonly string[]
+  readonly said: readonly string[]
+  readonly cursor: string | undefined
+  readonly isCurrent: boolean
+  /** How many it had heard each time that it became current. */
+  readonly currentAt: readonly number[]
+}
+
+async function until(what: () => boolean, ms = 20_000): Promise<void> {
+  const end = systemClock.now() + ms
+  while (!what()) {
+    if (systemClock.now() > end) assert.fail(`has not come true within ${ms} ms: ${what}`)
+    await sleep(5)
+  }
+}
+
+describe('purges through NATS', { skip: missing ?? false }, () => {
+  let server: NatsServers
+  let names = 0
+  before(async () => {
+    if (missing === undefined) server = await startNats()
+  })
+  after(() => server?.stop())
+
+  /** A stream of its own for each test. */
+  function group(t: TestContext, shared: Partial<NatsBusOptions> = {}) {
+    const name = `test-${names++}`
+    const open = async (machine: string, { cursor, keep = async () => undefined }: Start = {}, wait = true): Promise<Machine> => {
+      const bus = nats({ servers: server.urls, name, machine, ...shared })
+      t.after(() => bus.close())
+      const [heard, said]: [string[], string[]] = [[], []]
+      const currentAt: number[] = []
+      const state = { bus, heard, said, cursor, isCurrent: false, currentAt }
+      bus.subscribe({
+        cursor,
+        machine: 'host',
+        clock: systemClock,
+        async apply({ id }, at) {
+          heard.push(id)
+          await keep(id)
+          state.cursor = at
+        },
+        async gap(at) {
+          heard.push('gap')
+          state.cursor = at
+        },
+        hears: (isCurrent) => {
+          if (isCurrent && !state.isCurrent) currentAt.push(heard.length)
+          state.isCurrent = isCurrent
+        },
+        onMessage: (message) => said.push(message),
+      })
+      if (wait) await until(() => state.isCurrent)
+      return state
+    }
+    return { name, open }
+  }
+
+  interface Start {
+    readonly cursor?: string | undefined
+    readonly keep?: (id: string) => Promise<void>
+  }
+
+  test('reach every machine, in one order, with receipts that say who and when', async (t) => {
+    const { open } = group(t)
+    const machines = [await open('ams.1'), await open('fra 2'), await open('nrt')]
+    const [first] = machines as [Machine]
+    for (let id = 0; id < 20; id++) await first.bus.publish(purge(`p${id}`))
+    const { machines: receipts } = await first.bus.status('p19', { waitMs: 5_000 })
+    assert.deepEqual(
+      receipts.map(({ machine, state, appliedAt }) => [machine, state, appliedAt !== undefined]),
+      [
+        ['ams.1', 'applied', true],
+        ['fra 2', 'applied', true],
+        ['nrt', 'applied', true],
+      ],
+    )
+    const all = ['gap', ...Array.from({ length: 20 }, (_, id) => `p${id}`)]
+    for (const { heard } of machines) assert.deepEqual(heard, all)
+  })
+
+  test('can be asked about later, from any machine', async (t) => {
+    const { open } = group(t)
+    const [first, second] = [await open('a'), await open('b')]
+    await first.bus.publish(purge('p'))
+    await until(() => second.heard.includes('p'))
+    const status = await second.bus.status('p')
+    assert.deepEqual(
+      status.machines.map(({ machine, state }) => [machine, state]),
+      [
+        ['a', 'applied'],
+        ['b', 'applied'],
+      ],
+    )
+    assert.deepEqual((await second.bus.status('never heard of')).machines, [])
+  })
+
+  test('published twice with the same id are one', async (t) => {
+    const { open } = group(t)
+    const { bus, heard } = await open('a')
+    await bus.publish(purge('p'))
+    await bus.publish(purge('p'))
+    await bus.publish(purge('q'))
+    await until(() => heard.includes('q'))
+    assert.deepEqual(heard, ['gap', 'p', 'q'])
+  })
+
+  test('that a machine was away for are the first that it hears, and before that it does not count as current', async (t) => {
+    const { open } = group(t)
+    const [first, away] = [await open('a'), await open('b')]
+    await first.bus.publish(purge('before'))
+    await until(() => away.heard.includes('before'))
+    await away.bus.close()
+    for (let id = 0; id < 50; id++) await first.bus.publish(purge(`p${id}`))
+    const states = (await first.bus.status('p49')).machines.map(({ machine, state }) => `${machine} ${state}`)
+    assert.deepEqual(states, ['a applied', 'b away'])
+    const again = await open('b', { cursor: away.cursor }, false)
+    await until(() => again.isCurrent)
+    assert.deepEqual(again.currentAt, [50])
+    assert.deepEqual(again.heard[0], 'p0')
+  })
+
+  test('more of which came than the stream keeps make everything count as purged', async (t) => {
+    const { open } = group(t, { keepPurges: 10 })
+    const [first, away] = [await open('a'), await open('b')]
+    await first.bus.publish(purge('before'))
+    await until(() => away.heard.includes('before'))
+    await away.bus.close()
+    for (let id = 0; id < 30; id++) await first.bus.publish(purge(`p${id}`))
+    const again = await open('b', { cursor: away.cursor })
+    assert.deepEqual(again.heard, ['gap', ...Array.from({ length: 10 }, (_, id) => `p${id + 20}`)])
+    assert.match(again.said.join('\n'), /away for longer than the stream keeps purges/)
+    assert.equal(again.bus.stats().gaps, 1)
+  })
+
+  test('of a stream that is another one than before make everything count as purged', async (t) => {
+    const { open } = group(t)
+    const { bus, heard, said } = await open('a', { cursor: '2014-06-06T00:00:00Z/17' })
+    assert.deepEqual(heard, ['gap'])
+    assert.match(said.join('\n'), /another one than before/)
+    await bus.publish(purge('p'))
+    await until(() => heard.includes('p'))
+  })
+
+  test('that somebody deletes from the stream are missed', async (t) => {
+    const { open, name } = group(t)
+    const [first, away] = [await open('a'), await open('b')]
+    await away.bus.close()
+    for (const id of ['p', 'q', 'r']) await first.bus.publish(purge(id))
+    const nc = await connect({ servers: server.urls as string[] })
+    await (await jetstreamManager(nc)).streams.deleteMessage(name, 2)
+    await nc.close()
+    const again = await open('b', { cursor: away.cursor })
+    assert.deepEqual(again.heard, ['p', 'gap', 'r'])
+  })
+
+  test('that cannot be read count as purges of everything', async (t) => {
+    const { open, name } = group(t)
+    const { bus, heard, cursor } = await open('a')
+    const nc = await connect({ servers: server.urls as string[] })
+    nc.publish(`${name}.purges`, '{"v":2,"kind":"of a later version"}')
+    await nc.flush()
+    await nc.close()
+    await bus.publish(purge('p'))
+    await until(() => heard.includes('p'))
+    assert.deepEqual(heard, ['gap', 'gap', 'p'])
+    assert.notEqual(cursor, undefined)
+  })
+
+  test('that were not kept come again', async (t) => {
+    const { open } = group(t)
+    let isFull = true
+    const keep = async (id: string) => {
+      if (isFull && id === 'q') throw new Error('no space left')
+    }
+    const { bus, heard, said } = await open('a', { keep })
+    for (const id of ['p', 'q', 'r']) await bus.publish(purge(id))
+    await until(() => said.some((line) => /no space left/.test(line)))
+    isFull = false
+    await until(() => heard.filter((id) => id === 'q').length === 2 && heard.at(-1) === 'r')
+    assert.deepEqual(heard.slice(-2), ['q', 'r'])
+  })
+
+  test('do not pass a machine by whose consumer stands further than it does, as after going back to an older disk', async (t) => {
+    const { open } = group(t)
+    const before = await open('a')
+    await before.bus.publish(purge('p'))
+    await until(() => before.heard.includes('p'))
+    const { cursor } = before
+    await before.bus.publish(purge('q'))
+    await until(() => before.cursor !== cursor)
+    await sleep(50)
+    await before.bus.close()
+    const again = await open('a', { cursor })
+    assert.deepEqual(again.heard, ['q'])
+  })
+
+  test('name the machines that are expected and have not been heard of', async (t) => {
+    const { open } = group(t, { machines: async () => ['a', 'never started'] })
+    const { bus } = await open('a')
+    await bus.publish(purge('p'))
+    const { machines } = await bus.status('p', { waitMs: 100 })
+    assert.deepEqual(
+      machines.map(({ machine, state }) => `${machine} ${state}`),
+      ['a applied', 'never started missing'],
+    )
+  })
+
+  test('do not wait for machines that are gone for good, where it is known which there are', async (t) => {
+    const { open } = group(t, { machines: ['a', 'b'] })
+    const [a, , gone] = [await open('a'), await open('b'), await open('gone')]
+    await gone.bus.close()
+    await a.bus.publish(purge('p'))
+    const begun = systemClock.now()
+    const { machines } = await a.bus.status('p', { waitMs: 10_000 })
+    assert.ok(systemClock.now() - begun < 5_000)
+    assert.deepEqual(
+      machines.map(({ machine, state }) => `${machine} ${state}`),
+      ['a applied', 'b applied'],
+    )
+  })
+
+  test('survive a restart of the server while they are published: none is lost, none comes twice', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    const { open } = group(t, { servers: own.urls })
+    const [first, second] = [await open('a'), await open('b')]
+    const publishing = (async () => {
+      for (let id = 0; id < 60; id++) {
+        await first.bus.publish(purge(`p${id}`))
+        await sleep(10)
+      }
+    })()
+    await sleep(200)
+    await own.servers[0]?.signal('SIGTERM')
+    await sleep(1_000)
+    await own.servers[0]?.restart()
+    await publishing
+    for (const { heard } of [first, second]) {
+      await until(() => heard.includes('p59'))
+      assert.deepEqual(heard, ['gap', ...Array.from({ length: 60 }, (_, id) => `p${id}`)])
+    }
+    await until(() => first.isCurrent && second.isCurrent)
+  })
+
+  test('do not keep a machine from starting when there is no server: it says so, and hears them when there is', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    await own.servers[0]?.signal('SIGKILL')
+    const { open } = group(t, { servers: own.urls })
+    const machine = await open('a', {}, false)
+    await until(() => machine.said.length > 0)
+    assert.match(machine.said.join(), /NATS cannot be reached at nats:\/\/127\.0\.0\.1:\d+/)
+    assert.equal(machine.isCurrent, false)
+    await own.servers[0]?.restart()
+    await until(() => machine.isCurrent)
+    await machine.bus.publish(purge('p'))
+    await until(() => machine.heard.includes('p'))
+  })
+
+  test('cannot be heard while the network is cut, and are heard when it is healed', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    const { open } = group(t, { servers: own.urls, connection: { pingInterval: 300, maxPingOut: 1 } })
+    const machine = await open('a')
+    await own.servers[0]?.signal('SIGSTOP')
+    await until(() => !machine.isCurrent)
+    await own.servers[0]?.signal('SIGCONT')
+    await until(() => machine.isCurrent)
+    await machine.bus.publish(purge('p'))
+    await until(() => machine.heard.includes('p'))
+  })
+
+  test('of a time when a machine was cut off are all heard before it counts as current again', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    const { open, name } = group(t, { servers: own.urls, connection: { reconnectTimeWait: 4_000, reconnectJitter: 0 } })
+    const machine = await open('a')
+    await own.servers[0]?.signal('SIGKILL')
+    await until(() => !machine.isCurrent)
+    const published = (async () => {
+      // While the machine waits before it connects again.
+      const nc = await connect({ servers: own.urls as string[], waitOnFirstConnect: true, reconnectTimeWait: 1 })
+      for (let id = 0; id < 300; id++) nc.publish(`${name}.purges`, orderText(purge(`p${id}`), 'b'))
+      await nc.flush()
+      await nc.close()
+    })()
+    await own.servers[0]?.restart()
+    await published
+    await until(() => machine.heard.includes('p299') && machine.isCurrent)
+    assert.deepEqual(machine.currentAt, [1, 301])
+  })
+})
+
+test('machines are named by the first word of each member of a TXT record, as Fly writes them', async () => {
+  const machines = dnsMachines('all.vms.app.internal', async (name) => {
+    assert.equal(name, 'all.vms.app.internal')
+    return [['148e fra,', '3d8d nrt'], ['148e fra'], ['']]
+  })
+  assert.deepEqual(await machines(), ['148e', '3d8d'])
+})
+
+test('a name becomes one that NATS takes, and the same again', () => {
+  for (const name of ['web-1.example.com', 'zwölf', 'a b*>', '=2e', '148e4']) {
+    assert.match(tokenOf(name), /^[\w=-]+$/)
+    assert.equal(machineOf(tokenOf(name)), name)
+  }
+})
+
+test('options that NATS would not take are refused at once', () => {
+  for (const wrong of [{ name: 'a.b' }, { keepDays: 0 }, { keepPurges: 1.5 }])
+    assert.throws(() => nats({ servers: 'nats://127.0.0.1:1', ...wrong }), RangeError)
+})
