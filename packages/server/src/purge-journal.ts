@@ -1,5 +1,5 @@
 // Purges beside the cache on disk: what outlives a restart stays purged. A line of JSON for each, safe before it is acknowledged.
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PURGE_KINDS, type Purge, type PurgeJournal } from '@simple-cdn/core'
@@ -44,7 +44,7 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
     const unfinished = await open(`${path}.new`, 'w', 0o600)
     try {
       const head = cursor === undefined ? HEAD : { ...HEAD, cursor }
-      await unfinished.writeFile([head, ...purges].map((each) => `${JSON.stringify(each)}\n`).join(''))
+      await unfinished.writeFile(textOf([head, ...purges]))
       await unfinished.datasync()
     } finally {
       await unfinished.close()
@@ -55,6 +55,18 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
     lines = purges.length
     limit = 2 * lines + SLACK
     isBroken = false
+  }
+
+  /** So that the next start finds one, though nothing is purged until then. */
+  const begin = (gapUntil: number | undefined): void => {
+    const gap: Purge[] = gapUntil === undefined ? [] : [{ id: 'gap', at: gapUntil, soft: false, kind: 'everything', value: '' }]
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      writeFileSync(`${path}.new`, textOf([HEAD, ...gap]), { mode: 0o600, flush: true })
+      renameSync(`${path}.new`, path)
+    } catch (error) {
+      onMessage(`${path} cannot be written: ${error instanceof Error ? error.message : error}`)
+    }
   }
 
   const write = async (batch: readonly Waiting[]): Promise<void> => {
@@ -96,9 +108,10 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
         reached = read.cursor
         return { ...read, gapUntil: undefined }
       }
-      if (!hasCache) return { purges: [], gapUntil: undefined }
-      onMessage(`${path} is not there or cannot be read: all that lies in the cache counts as purged`)
-      return { purges: [], gapUntil: now() }
+      const gapUntil = hasCache ? now() : undefined
+      if (gapUntil !== undefined) onMessage(`${path} is not there or cannot be read: all that lies in the cache counts as purged`)
+      begin(gapUntil)
+      return { purges: [], gapUntil }
     },
     append(purge, all, cursor) {
       const done = Promise.withResolvers<void>()
@@ -112,6 +125,10 @@ export function purgeJournal({ folder, hasCache, now, onMessage }: PurgeJournalO
       await file?.close()
     },
   }
+}
+
+function textOf(lines: readonly object[]): string {
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join('')
 }
 
 /** `undefined`: none, or not ours. What was written last and is not whole was never acknowledged. */

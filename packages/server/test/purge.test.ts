@@ -71,6 +71,18 @@ describe('a purge over HTTP', () => {
     assert.deepEqual(await second.get('/b'), ['/b 3', true])
   })
 
+  test('is not what a restart is: what was stored is still there, after the first one and the next', async (t) => {
+    const folder = folderOf(t)
+    let current = await running(t, folder, origin)
+    await current.get('/kept')
+    for (let restart = 0; restart < 2; restart++) {
+      const { url } = current.server
+      await current.server.close({ graceMs: 0 })
+      current = await running(t, folder, origin, Number(new URL(url).port))
+      assert.deepEqual((await current.get('/kept'))[1], true)
+    }
+  })
+
   test('without the token is 401, purges nothing, and is told', async (t) => {
     const { get, purge, said } = await running(t, folderOf(t), origin)
     await get('/c')
@@ -133,7 +145,9 @@ describe('the journal of purges', () => {
     const folder = folderOf(t)
     const path = join(folder, 'purges.jsonl')
     assert.deepEqual(journal(folder).load(), { purges: [], gapUntil: 77 })
-    assert.deepEqual(journal(folder, false).load(), { purges: [], gapUntil: undefined })
+    // Which is remembered.
+    assert.deepEqual(journal(folder).load().purges, [{ id: 'gap', at: 77, soft: false, kind: 'everything', value: '' }])
+    assert.deepEqual(journal(folderOf(t), false).load(), { purges: [], gapUntil: undefined })
     const written = journal(folder)
     await written.append(purgeAt(1), () => [purgeAt(1)])
     await written.close()
