@@ -1,7 +1,8 @@
 // The roof: createCdn(config) puts the parts together.
 import type { CdnConfig, OriginsConfig } from './config.ts'
-import { Engine, type EngineStats, type Explanation, type Findings, type PurgeOptions } from './engine/engine.ts'
+import { Engine, type EngineStats, type Explanation, type PurgeOptions } from './engine/engine.ts'
 import type { Settings } from './engine/generation.ts'
+import type { Findings, FindOptions } from './engine/look-through.ts'
 import type { CdnRequest, Handler } from './engine/messages.ts'
 import type { PurgeStatus } from './engine/purge-bus.ts'
 import type { PurgeWhat } from './engine/purge-what.ts'
@@ -11,7 +12,8 @@ import { type Clock, type Millis, systemClock } from './http/time.ts'
 import { stdoutSink } from './log/stdout.ts'
 import { type AnyConfig, resolveConfig, resolveSettings } from './resolve-config.ts'
 
-export type { Explanation, Findings, PurgeOptions } from './engine/engine.ts'
+export type { Explanation, PurgeOptions } from './engine/engine.ts'
+export type { Findings, FindOptions } from './engine/look-through.ts'
 export type { PurgeBus, PurgeBusStats, PurgeReceipt, PurgeStatus, PurgeSubscriber } from './engine/purge-bus.ts'
 export type { PurgeWhat } from './engine/purge-what.ts'
 export { PURGE_KINDS, type Purge, type PurgeKind } from './engine/purges.ts'
@@ -45,12 +47,11 @@ export interface Cdn extends Handler {
   purgeStatus(id: string, options?: { waitMs?: Millis }): Promise<PurgeStatus>
 
   /**
-   * What a purge of all these would concern: how many of at most `maxLooked` stored responses (default: 1,000,000), and the first `sample`
-   * (default: 20). It takes 10 s at most. `undefined`: the store cannot be looked through.
+   * What a purge of all these would concern: how many, and some of them. It takes 10 s at most. `undefined`: the store cannot be looked through.
    *
    * @throws TypeError when one names nothing.
    */
-  find(whats: readonly PurgeWhat[], options?: { sample?: number; maxLooked?: number }): Promise<Findings | undefined>
+  find(whats: readonly PurgeWhat[], options?: FindOptions): Promise<Findings | undefined>
 
   /**
    * Replaces routes, origins, `name`, `semantics`, `slice`, `trustedProxies` and `maxRequestBody` by those of another configuration. Requests that

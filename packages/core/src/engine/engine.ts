@@ -5,7 +5,7 @@ import type { Body, ByteRange } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
-import { alignedRange, isFromEnd, parseContentRange, rangeOf } from '../http/ranges.ts'
+import { alignedRange, isFromEnd, rangeOf } from '../http/ranges.ts'
 import {
   type CacheKey,
   currentAge,
@@ -32,7 +32,8 @@ import { type Route, rewritten } from '../policy/route.ts'
 import type { Found } from '../policy/router.ts'
 import type { Store, StoredResponse, StoreStats } from '../stores/store.ts'
 import { refusalOf, unsigned } from './access.ts'
-import { type AskForPart, Assembly, type AssemblyOptions, type Incoming } from './assembly.ts'
+import { bodyLength, discard, limited, wholeOf } from './answers.ts'
+import { type AskForPart, Assembly, type AssemblyOptions } from './assembly.ts'
 import { Background } from './background.ts'
 import { fromClient, schemeOf } from './client.ts'
 import { Flight, type Landing } from './collapse.ts'
@@ -42,6 +43,7 @@ import { Exchange } from './exchange.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
 import { Generation, type Settings } from './generation.ts'
 import type { InFlight } from './in-flight.ts'
+import { type Findings, type FindOptions, lookThrough } from './look-through.ts'
 import type { CdnRequest, CdnResponse, Handler } from './messages.ts'
 import type { PurgeBus, PurgeStatus } from './purge-bus.ts'
 import { named, type PurgeWhat, wouldPurge } from './purge-what.ts'
@@ -70,16 +72,6 @@ export interface PurgeOptions {
   readonly soft?: boolean
   /** Default: a new one. The same again is the same purge. */
   readonly id?: string
-}
-
-/** What a purge would concern. */
-export interface Findings {
-  readonly found: number
-  /** Some of them: the first that came. */
-  readonly sample: readonly StoredMeta[]
-  /** Stored responses that have been looked at, and whether those were all. */
-  readonly looked: number
-  readonly complete: boolean
 }
 
 export interface Explanation {
@@ -146,7 +138,6 @@ const SUPERSEDES: ReadonlySet<Reason> = new Set<Reason>([
 /** Reasons that lie in the request: they say nothing about the next. */
 const OF_THE_REQUEST: ReadonlySet<Reason> = new Set<Reason>(['head', 'not-modified', 'unsafe-method'])
 const MISS = { action: 'fetch', reason: 'uri-miss', fwd: 'uri-miss', mayStore: true } as const
-const OF_A_PART: ReadonlySet<string> = new Set(['content-length', 'content-range'])
 const NEVER_FRESH: Freshness = {
   lifetime: 0,
   from: 'none',
@@ -167,13 +158,6 @@ const AUTHORITY = /^[a-z0-9\-._~%!$&'()*+,;=]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?:
 
 /** Nobody waits longer for a store that is about to have what was asked for. */
 const STORING_WAIT: Millis = 1_000
-
-/** Enough to drain what is left of a response without giving its connection up. */
-const WORTH_DRAINING = 64 * 1024
-/** So many stored responses are looked at in one go: about a millisecond. */
-const TURN = 1_000
-/** Longest time that is spent on looking through a store. */
-const FIND_MS: Millis = 10_000
 
 export class Engine implements Handler {
   readonly #options: EngineOptions
@@ -635,28 +619,10 @@ export class Engine implements Handler {
     return this.#purging.status(id, options)
   }
 
-  /** What a purge of all these would concern, of `maxLooked` stored responses, as far as 10 s suffice. `undefined`: this store cannot tell. */
-  async find(
-    whats: readonly PurgeWhat[],
-    { sample = 20, maxLooked = 1_000_000 }: { sample?: number; maxLooked?: number } = {},
-  ): Promise<Findings | undefined> {
+  /** What a purge of all these would concern. `undefined`: this store cannot tell. */
+  async find(whats: readonly PurgeWhat[], options?: FindOptions): Promise<Findings | undefined> {
     const concerns = wouldPurge(whats, this.#host)
-    if (this.#store.all === undefined) return undefined
-    const some: StoredMeta[] = []
-    let [found, looked, complete] = [0, 0, true]
-    const end = this.#clock.now() + FIND_MS
-    for await (const meta of this.#store.all()) {
-      if (looked === maxLooked || this.#clock.now() > end) {
-        complete = false
-        break
-      }
-      // Others get their turn.
-      if (++looked % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
-      if (!concerns(meta)) continue
-      found++
-      if (some.length < sample) some.push(meta)
-    }
-    return { found, sample: some, looked, complete }
+    return this.#store.all === undefined ? undefined : lookThrough(this.#store.all(), concerns, this.#clock, options)
   }
 
   #purged({ kind, value, soft }: Purge): void {
@@ -1218,62 +1184,4 @@ function selected(
 /** A client's request as the cache asks it on its own account: nobody waits for it, so it has no body and no interims. */
 function plainRequest({ scheme, authority, target, httpVersion, fields, clientAddress, signal }: CdnRequest): CdnRequest {
   return { method: 'GET', scheme, authority, target, httpVersion, fields, clientAddress, signal }
-}
-
-/**
- * What a 206 says about the whole, and which bytes of it come. `undefined` when it is not the part that was asked for, or nothing
- * ties it to the other parts of the same version.
- */
-function wholeOf(
-  { fields, body }: OriginResponse,
-  asked: ByteRange,
-): { fields: Fields; status: 200; length: number; incoming: Incoming } | undefined {
-  const came = parseContentRange(fieldValue(fields, 'content-range') ?? '')
-  if (came?.length === undefined || came.first !== asked.first) return undefined
-  if (came.last !== Math.min(asked.last, came.length - 1)) return undefined
-  const isWhole = came.first === 0 && came.last === came.length - 1
-  if (!isWhole && strongValidator(fields) === undefined) return undefined
-  return {
-    status: 200,
-    fields: withoutFields(fields, OF_A_PART),
-    length: came.length,
-    incoming: { first: came.first, end: came.last + 1, source: body },
-  }
-}
-
-function bodyLength({ status, fields }: OriginResponse): number | undefined {
-  if (status === 204) return 0
-  const declared = fieldValue(fields, 'content-length')
-  return declared === undefined || !/^\d+$/.test(declared) ? undefined : Number(declared)
-}
-
-/** Lets go of a response that nobody gets: to its end when that is near, so that its connection can be used again. */
-async function discard({ body }: OriginResponse): Promise<void> {
-  let seen = 0
-  try {
-    for await (const chunk of body) {
-      seen += chunk.byteLength
-      if (seen > WORTH_DRAINING) return
-    }
-  } catch {
-    // It was not wanted anyway.
-  }
-}
-
-function limited(body: AsyncIterable<Uint8Array>, fields: Fields, maxBytes: number): AsyncIterable<Uint8Array> {
-  if (Number(fieldValue(fields, 'content-length') ?? 0) > maxBytes)
-    throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
-  return (async function* () {
-    let seen = 0
-    try {
-      for await (const chunk of body) {
-        seen += chunk.byteLength
-        if (seen > maxBytes) throw new CdnError('CDN_BODY_TOO_LARGE', `more than ${maxBytes} bytes`)
-        yield chunk
-      }
-    } catch (error) {
-      // Whatever ends a client's body early is the client's doing.
-      throw error instanceof CdnError ? error : new CdnError('CDN_CLIENT_GONE', 'in the middle of its body', error)
-    }
-  })()
 }
