@@ -1,10 +1,10 @@
 // What is asked about a project, which answers there are, and what is wrong with others.
 
 export const PLACES = ['fly', 'docker', 'node'] as const
-export type Place = (typeof PLACES)[number]
+type Place = (typeof PLACES)[number]
 
 export const LOGS = ['stdout', 's3', 'none'] as const
-export type Logs = (typeof LOGS)[number]
+type Logs = (typeof LOGS)[number]
 
 export interface Choices {
   /** As npm and Fly spell names: lower case, digits, "-". */
