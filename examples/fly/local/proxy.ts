@@ -65,6 +65,7 @@ const NEAR: Readonly<Record<string, readonly string[]>> = {
   syd: ['nrt', 'ord', 'iad', 'fra', 'gru'],
 }
 
+const IDLE_MS = 3_600_000
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 const HOP = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'proxy-connection'])
 
@@ -208,7 +209,8 @@ export async function flyProxy(options: ProxyOptions): Promise<FlyProxy> {
 
   const edges = new Map<string, Server>()
   for (const region of new Set(machines.map((each) => each.region))) {
-    const server = createServer((incoming, response) => take(region, incoming, response))
+    // A reader's idle connection is not ended under a request that is on its way.
+    const server = createServer({ keepAliveTimeout: IDLE_MS }, (incoming, response) => take(region, incoming, response))
     await once(server.listen(0, '127.0.0.1'), 'listening')
     edges.set(region, server)
   }
