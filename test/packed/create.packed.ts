@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { answered, freePort, oldNode, type Registry, registry, site, type User, user } from './support.ts'
 
+/** Packages are downloaded and installed, on whatever machine. */
+const patient = { timeout: 300_000 }
+
 let packed: Registry
 let origin: Awaited<ReturnType<typeof site>>
 
@@ -77,8 +80,8 @@ async function buildsAsItsImage(me: User): Promise<void> {
 }
 
 // One after the other: two npx at a time wait for each other's lock in npm's cache.
-describe('a new project', () => {
-  test('for Fly, with npm', async (t) => {
+describe('a new project', { timeout: 1_200_000 }, () => {
+  test('for Fly, with npm', patient, async (t) => {
     const me = newUser(t)
     const said = await me.run(`npx --yes create-simple-cdn my-cdn --template fly --logs s3 --origin ${origin.url} --yes`)
     assert.match(said, /\n {2}cd my-cdn\n {2}npm install\n {2}npm run dev\n$/)
@@ -88,7 +91,7 @@ describe('a new project', () => {
     await buildsAsItsImage(me)
   })
 
-  test('for Docker, with pnpm', async (t) => {
+  test('for Docker, with pnpm', patient, async (t) => {
     const me = newUser(t)
     const said = await me.run(`pnpm create simple-cdn my-cdn --template docker --origin ${origin.url} --disk none --yes`)
     assert.match(said, /\n {2}pnpm install\n {2}pnpm run dev\n/)
@@ -97,7 +100,7 @@ describe('a new project', () => {
     await buildsAsItsImage(me)
   })
 
-  test('for plain Node, asked for nothing but the origin', async (t) => {
+  test('for plain Node, asked for nothing but the origin', patient, async (t) => {
     const me = newUser(t)
     // A terminal, so that it asks; Enter takes what is offered.
     const said = await me.run(

@@ -133,7 +133,7 @@ export interface Running {
   stop(): Promise<number | null>
 }
 
-const PATIENCE_MS = 45_000
+const PATIENCE_MS = 90_000
 
 /** Somebody with an empty folder. `bin`: where the `node` and `npm` of theirs are. `isNew`: nothing has ever been downloaded. */
 export function user(registryUrl: string, { bin, isNew = false }: { bin?: string | undefined; isNew?: boolean } = {}): User {
