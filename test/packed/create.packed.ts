@@ -1,5 +1,6 @@
 // Every template as a new user has it: created from the packed packages, installed, checked, tested, run, changed while it runs, built as its image is.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
@@ -122,6 +123,7 @@ describe('a new project', { timeout: 1_200_000 }, () => {
 
   const old = oldNode()
   test('on a Node that is too old for simple-cdn brings its own', {
+    ...patient,
     skip: old === undefined && 'no Node before 22.19 with an npm here',
   }, async (t) => {
     t.diagnostic(`with Node ${old?.version}`)
@@ -130,6 +132,18 @@ describe('a new project', { timeout: 1_200_000 }, () => {
     assert.match(said, /the project brings its own \(run\.mjs\)/)
     await me.run('npm install', { in: 'my-cdn' })
     await proves(me, 'npm run')
+  })
+
+  const alone = 'unshare --map-root-user --net'
+  const canBeAlone = spawnSync('sh', ['-c', `${alone} true`]).status === 0
+  test('is made without a network, once the command is installed', {
+    skip: !canBeAlone && 'nobody can be cut off here',
+  }, async (t) => {
+    const me = newUser(t)
+    mkdirSync(join(me.folder, 'tool'))
+    await me.run('npm install create-simple-cdn', { in: 'tool' })
+    await me.run(`${alone} tool/node_modules/.bin/create-simple-cdn my-cdn --template fly --origin ${origin.url} --yes`)
+    assert.ok(existsSync(join(me.folder, 'my-cdn/fly.toml')))
   })
 
   test('is not made in a folder that has something in it, from the packed package either', async (t) => {
