@@ -5,5 +5,5 @@ import { sqliteSink } from './sqlite-sink.ts'
 export default defineConfig((env) => ({
   origins: { app: env.ORIGIN_URL ?? 'http://localhost:3000' },
   routes: [{ match: '/*', origin: 'app' }],
-  log: [sqliteSink({ file: 'requests.sqlite' })],
+  log: [sqliteSink({ file: env.REQUESTS_FILE ?? 'requests.sqlite' })],
 }))

@@ -6,11 +6,13 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { logEntry, testSink } from '@simple-cdn/testing'
+import { type ProgramConfig, startServer } from 'simple-cdn'
 import config from './cdn.config.ts'
 import { sqliteSink } from './sqlite-sink.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'simple-cdn-sqlite-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
+const quiet = { info() {}, warn() {}, error() {}, fatal() {} }
 let count = 0
 const newFile = (): string => join(folder, `${count++}.sqlite`)
 
@@ -81,6 +83,22 @@ test('the oldest rows leave when there are enough', async () => {
   )
 })
 
-test('the configuration makes it without touching a file', () => {
-  assert.equal(typeof config, 'function')
+test('the program writes a row for each request', async () => {
+  const file = newFile()
+  const made = (config as unknown as (env: object) => ProgramConfig)({ REQUESTS_FILE: file })
+  const app = (): Response => new Response('hello', { headers: { 'Cache-Control': 'max-age=60' } })
+  const server = await startServer({
+    config: { ...made, origins: { app }, disk: false },
+    folder: join(folder, 'program'),
+    host: '127.0.0.1',
+    port: 0,
+    admin: false,
+    log: quiet,
+  })
+  for (const path of ['a', 'b', 'a']) await (await fetch(new URL(path, server.url))).text()
+  await server.close()
+  assert.deepEqual(
+    { ...rows<object>(file, `SELECT count(*) AS requests, sum(entry ->> '$.cache.hit') AS hits FROM requests`)[0] },
+    { requests: 3, hits: 1 },
+  )
 })

@@ -1,7 +1,11 @@
 // The example's store keeps what every store promises, and a cache answers from it.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { playConfig, scriptedOrigin, testStore } from '@simple-cdn/testing'
+import { type ProgramConfig, startServer } from 'simple-cdn'
 import config from './cdn.config.ts'
 import { sqliteStore } from './sqlite-store.ts'
 
@@ -18,4 +22,25 @@ test('a page and a part of a large file are answered from the table', async () =
   assert.equal(app.requests.length, 1)
   assert.equal(cdn.stats().store.name, 'sqlite')
   await close()
+})
+
+test('the program answers from it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'simple-cdn-store-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const made = (config as unknown as (env: object) => ProgramConfig)({})
+  const app = (): Response => new Response('hello', { headers: { 'Cache-Control': 'max-age=60' } })
+  const log = { info() {}, warn() {}, error() {}, fatal() {} }
+  const server = await startServer({
+    config: { ...made, origins: { app }, log: [] },
+    folder,
+    host: '127.0.0.1',
+    port: 0,
+    admin: false,
+    log,
+  })
+  await (await fetch(server.url)).text()
+  const second = await fetch(server.url)
+  assert.equal(await second.text(), 'hello')
+  assert.match(second.headers.get('Cache-Status') ?? '', /; hit/)
+  await server.close()
 })
