@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 /** `kill_timeout` of fly.toml. */
 const KILL_TIMEOUT_MS = 60_000
 
-export type State = 'started' | 'stopping' | 'stopped'
+type State = 'started' | 'stopping' | 'stopped'
 
 export interface Machine {
   readonly id: string

@@ -10,7 +10,7 @@ import { flyProxy, type ProxyStats } from './proxy.ts'
 import { adminPurger } from './purger.ts'
 import { site, type TrafficFigures, traffic } from './traffic.ts'
 
-export interface Bucket {
+interface Bucket {
   readonly endpoint: string
   readonly name: string
   readonly accessKeyId: string
