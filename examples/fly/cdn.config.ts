@@ -1,4 +1,5 @@
 // A CDN in several regions of Fly: an application, cached in memory and on a volume, with logs in a bucket. The same file runs in `local/`.
+import { dnsMachines, nats } from '@simple-cdn/bus-nats'
 import { defineConfig, s3Sink, stdoutSink } from 'simple-cdn'
 
 export default defineConfig((env) => ({
@@ -25,6 +26,17 @@ export default defineConfig((env) => ({
 
   // Most of the volume: the rest is for log lines that wait, and the file system. Memory is 60 % of the machine's.
   disk: '40gb',
+
+  // By way of the app in nats/, to every machine, also one that is away just now. Without it, a purge is for one machine.
+  ...(env.NATS_URL && {
+    purge: {
+      bus: nats({
+        servers: env.NATS_URL,
+        ...(env.NATS_TOKEN && { connection: { token: env.NATS_TOKEN } }),
+        ...(!env.LOCAL_FLY && { replicas: 3, machines: dnsMachines(`all.vms.${env.FLY_APP_NAME}.internal`) }),
+      }),
+    },
+  }),
 
   log: env.BUCKET_NAME
     ? [

@@ -1,7 +1,8 @@
-// `npm run fly:local`: five machines, five minutes of traffic, one killed, one stopped and resumed, all deployed one after the other, 100 purges, with a real S3; prints
+// `npm run fly:local`: five machines, five minutes of traffic, one killed, one stopped and resumed, all deployed one after the other, 100 purges, with a real S3 and a real NATS; prints
 // what came of it. `-- --minutes 1 --machines 3 --purges 20 --rate 100` for something else.
 import { parseArgs } from 'node:util'
 import { S3Client } from '@simple-cdn/sink-s3'
+import { natsIsMissing, startNats } from '../../../packages/bus-nats/test/nats-server.ts'
 import { cephIsMissing, startCeph } from '../../../packages/sinks/s3/test/ceph.ts'
 import { faults, runLocalFly } from './run.ts'
 
@@ -16,13 +17,13 @@ const { values } = parseArgs({
   },
 })
 
-const missing = cephIsMissing()
+const missing = cephIsMissing() ?? natsIsMissing()
 if (missing !== undefined) {
-  console.error(`There is no S3 to be had: ${missing}.`)
+  console.error(`There is no S3, or no NATS, to be had: ${missing}.`)
   process.exit(1)
 }
-console.log('Starting an S3 server (Ceph) …')
-const ceph = await startCeph()
+console.log('Starting an S3 server (Ceph) and NATS …')
+const [ceph, nats] = await Promise.all([startCeph(), startNats()])
 try {
   const bucket = { endpoint: ceph.url, name: 'logs', accessKeyId: ceph.accessKeyId, secretAccessKey: ceph.secretAccessKey }
   const client = new S3Client({ ...bucket, bucket: bucket.name, region: 'us-east-1' })
@@ -34,6 +35,7 @@ try {
     purges: Number(values.purges),
     perSecond: Number(values.rate),
     bucket,
+    nats: nats.urls[0],
     say: (what) => console.log(what),
   })
   const { traffic, proxy, asked, purges, purgeMs, exits, log } = figures
@@ -63,5 +65,5 @@ try {
   console.log(found.length === 0 ? '\nNothing is wrong.' : `\nWrong:\n  ${[...found, ...traffic.examples].join('\n  ')}`)
   process.exitCode = found.length === 0 ? 0 : 1
 } finally {
-  await ceph.stop()
+  await Promise.all([ceph.stop(), nats.stop()])
 }

@@ -1,4 +1,5 @@
-// How a purge reaches every machine. The bus does this by itself; this one asks each admin listener, and tells machines that come back what they have missed.
+// How a purge reaches every machine: by the bus, or, without one, by asking each admin listener, and telling machines that come back what they have missed.
+import type { PurgeStatus } from 'simple-cdn'
 import type { Machine } from './machines.ts'
 
 export interface Purger {
@@ -11,6 +12,42 @@ export interface Purger {
 /** More than this a machine cannot have missed: then everything it has is purged. */
 const MAX_OWED = 10_000
 const PATIENCE_MS = 20_000
+/** A purge is safe to repeat. */
+const MOST_TRIES = 5
+
+/** Asks any machine that is there, which hands it to the bus; again, another one, when that fails. @throws Error when a machine does not hear of it. */
+export function busPurger(machines: readonly Machine[], token: string): Purger {
+  async function ask(url: string): Promise<ReadonlyMap<string, number>> {
+    const there = machines.filter((machine) => machine.state() === 'started')
+    const asked = there[Math.floor(Math.random() * there.length)] as Machine
+    const response = await fetch(`${asked.adminUrl}/purge`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ purge: [{ url }], waitMs: PATIENCE_MS }),
+      signal: AbortSignal.timeout(2 * PATIENCE_MS),
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${asked.id} answered ${response.status} to a purge: ${text}`)
+    const { receipts } = JSON.parse(text) as { receipts: PurgeStatus }
+    const owing = receipts.machines.filter(({ state }) => state === 'behind')
+    if (owing.length > 0) throw new Error(`a purge was not heard by ${owing.map(({ machine }) => machine)}`)
+    // Who is away hears of it before it next serves from its cache.
+    return new Map(
+      receipts.machines.flatMap(({ machine, state, appliedAt = 0 }) => (state === 'applied' ? [[machine, appliedAt]] : [])),
+    )
+  }
+  return {
+    async purge(url) {
+      for (let tries = 1; ; tries++)
+        try {
+          return await ask(url)
+        } catch (error) {
+          if (tries === MOST_TRIES) throw error
+        }
+    },
+    returned: async () => undefined,
+  }
+}
 
 export function adminPurger(machines: readonly Machine[], token: string): Purger {
   const owed = new Map<Machine, string[]>()

@@ -7,7 +7,7 @@ import type { LogSink, ProgramConfig, Verified } from 'simple-cdn'
 import config from '../cdn.config.ts'
 import { type Machine, machine } from './machines.ts'
 import { flyProxy, type ProxyStats } from './proxy.ts'
-import { adminPurger } from './purger.ts'
+import { adminPurger, busPurger } from './purger.ts'
 import { site, type TrafficFigures, traffic } from './traffic.ts'
 
 interface Bucket {
@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly purges: number
   readonly perSecond: number
   readonly bucket: Bucket
+  /** Where the bus is: "nats://127.0.0.1:4222". `undefined`: each machine is asked by itself. */
+  readonly nats: string | undefined
   /** Takes what happens, as it happens. */
   readonly say: (what: string) => void
 }
@@ -50,7 +52,7 @@ const AWAY_FROM = 0.3
 const AWAY_UNTIL = 0.5
 
 /** @throws Error when a machine does not come to answer, and when the log cannot be read. */
-export async function runLocalFly({ regions, seconds, purges, perSecond, bucket, say }: RunOptions): Promise<Figures> {
+export async function runLocalFly({ regions, seconds, purges, perSecond, bucket, nats, say }: RunOptions): Promise<Figures> {
   const folder = mkdtempSync(join(tmpdir(), 'simple-cdn-fly-'))
   const origin = await site(PAGES)
   const secrets = {
@@ -60,11 +62,12 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: bucket.accessKeyId,
     AWS_SECRET_ACCESS_KEY: bucket.secretAccessKey,
+    ...(nats !== undefined && { NATS_URL: nats }),
   }
   const machines = await Promise.all(
     regions.map((region, index) => machine({ region, index, folder, env: secrets, adminToken: TOKEN })),
   )
-  const purger = adminPurger(machines, TOKEN)
+  const purger = nats === undefined ? adminPurger(machines, TOKEN) : busPurger(machines, TOKEN)
   const exits: (number | null)[] = []
   const events: string[] = []
   const began = performance.now()
