@@ -30,7 +30,7 @@ before(async () => {
     import { testStore } from '@simple-cdn/testing'
     let count = 0
     testStore({ name: 'disk', create: ({ maxBytes }) => diskStore({ folder: \`\${process.version}/disk/\${count++}\`, maxBytes }) })
-    testStore({ name: 'cacache', create: ({ maxBytes }) => cacacheStore({ folder: \`cacache/\${count++}\`, maxBytes }) })`,
+    testStore({ name: 'cacache', create: ({ maxBytes }) => cacacheStore({ folder: \`\${process.version}/cacache/\${count++}\`, maxBytes }) })`,
   )
 })
 after(async () => {

@@ -41,7 +41,7 @@ ${WORLD[place](choices, manager)}
 \`\`\`sh
 ${PURGE[place](manager)}
 \`\`\`
-`
+${place === 'fly' ? '\nOne purge for all machines needs a bus between them: `npm install @simple-cdn/bus-nats`, and `purge: { bus: nats(…) }` in `cdn.config.ts`.\n' : ''}`
 }
 
 const WORLD: Readonly<Record<Choices['place'], (choices: Choices, manager: PackageManager) => string>> = {
@@ -78,8 +78,8 @@ or give it a certificate (\`server.tls\`).
 }
 
 const PURGE: Readonly<Record<Choices['place'], (manager: PackageManager) => string>> = {
-  fly: () =>
-    `fly ssh console -C "node_modules/.bin/simple-cdn purge --url https://cdn.example.com/feed.xml"   # on one machine: --machine ID`,
+  fly: () => `fly machine list --quiet      # each has a cache of its own, so for each of them:
+fly ssh console --machine ID -C "node_modules/.bin/simple-cdn purge --url https://cdn.example.com/feed.xml"`,
   docker: () => 'docker compose exec cdn node_modules/.bin/simple-cdn purge --url http://localhost:8080/feed.xml',
   node: (manager) => manager.exec('simple-cdn purge --url http://localhost:8080/feed.xml'),
 }
