@@ -7,6 +7,7 @@ const checks = [
   'node run.mjs test',
   'node run.mjs build',
   'node scripts/pack-check.mjs',
+  'node run.mjs test:packed',
   'knip',
 ]
 

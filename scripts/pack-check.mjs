@@ -1,7 +1,7 @@
-// Checks the packages as users get them: asks publint and attw about the tarballs, installs all of them with npm in an empty folder,
+// Checks the packages as users get them: what is in the tarballs and how large they are, what publint and attw say of them; installs all of them with npm in an empty folder,
 // imports every entry point, compiles against the types, and runs the command, also on an older Node if there is one. Needs a build.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 
@@ -29,11 +29,35 @@ function step(text) {
   console.log(`· ${text}`)
 }
 
+/** What a tarball may weigh, in KiB. Raise one on purpose, not by accident. */
+const BUDGET_KB = {
+  '@simple-cdn/core': 180,
+  'simple-cdn': 60,
+  '@simple-cdn/testing': 16,
+  'create-simple-cdn': 20,
+  '@simple-cdn/store-cacache': 16,
+  '@simple-cdn/store-disk': 24,
+  '@simple-cdn/geo': 6,
+  '@simple-cdn/sink-http': 8,
+  '@simple-cdn/sink-pino': 6,
+  '@simple-cdn/sink-s3': 12,
+  '@simple-cdn/bus-nats': 20,
+}
+/** No sources, no tests, no maps, nothing of this machine. */
+const CONTENTS = /^package\/(package\.json|README\.md|LICENSE|bin\/[\w-]+\.js|templates\/[\w.-]+|dist\/[\w/.-]+(\.js|\.d\.ts))$/
+
 const packages = JSON.parse(run(root, 'pnpm', 'list', '--recursive', '--json', '--depth=-1')).filter((listed) => !listed.private)
 
 const tarballs = packages.map(({ name, path }) => {
   const { filename } = JSON.parse(run(path, 'pnpm', 'pack', '--json', '--pack-destination', folder))
-  step(`${name}: publint, attw`)
+  const files = run(folder, 'tar', '-tzf', filename).trim().split('\n')
+  const size = Math.ceil(statSync(filename).size / 1024)
+  step(`${name}: ${files.length} files, ${size} KiB; publint, attw`)
+  const strange = files.filter((file) => !CONTENTS.test(file))
+  expect(strange.length === 0, `${name} has what nobody needs: ${strange}`)
+  for (const file of ['README.md', 'LICENSE']) expect(files.includes(`package/${file}`), `${name} has no ${file}`)
+  expect(name in BUDGET_KB, `${name} has no budget: give it one in scripts/pack-check.mjs`)
+  expect(size <= BUDGET_KB[name], `${name} weighs ${size} KiB, and may weigh ${BUDGET_KB[name]}`)
   run(root, 'publint', 'run', filename, '--strict')
   run(root, 'attw', filename, '--profile', 'esm-only')
   return filename

@@ -5,6 +5,8 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, sta
 import { join, posix } from 'node:path'
 import { describe, test } from 'node:test'
 import { CdnError, ERROR_CODES, type ErrorCode, REASONS, type Reason } from '@simple-cdn/core'
+// @ts-expect-error: a script without types, so that it runs on any Node.
+import { configReference } from '../scripts/config-reference.mjs'
 
 const root = join(import.meta.dirname, '..')
 
@@ -166,6 +168,14 @@ describe('the documentation', () => {
       assert.ok(section !== undefined, `docs/config.md has no section about ${name}`)
       assert.deepEqual(codeInFirstCells(section.text).sort(), [...options].sort(), name)
     }
+  })
+
+  test('has the types of the configuration as they are declared', () => {
+    assert.equal(
+      read('docs/config-types.md'),
+      configReference(),
+      'the types have changed: `node scripts/config-reference.mjs` writes the page anew',
+    )
   })
 
   test('has only links that lead somewhere', () => {

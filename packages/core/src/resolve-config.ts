@@ -46,6 +46,7 @@ import { tieredStore } from './stores/tiered.ts'
 export * from './check-config.ts'
 export * from './checks.ts'
 export * from './config-warnings.ts'
+export { Router } from './policy/router.ts'
 
 /** A configuration with whatever origins. `CdnConfig<…>` fits in here and not in `CdnConfig`: routes name their own origins only. */
 export type AnyConfig = Pick<CdnConfig, keyof CdnConfig>

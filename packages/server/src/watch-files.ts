@@ -32,6 +32,8 @@ export function watchFiles(files: () => ReadonlySet<string>, happened: () => voi
         const watcher = watch(folder, { persistent: false }, settle)
         watcher.on('error', (error) => unwatched(folder, error))
         watchers.set(folder, watcher)
+        // What happened before is not reported: the files were read some time ago.
+        settle()
       } catch (error) {
         unwatched(folder, error)
       }

@@ -28,7 +28,7 @@ describe('simple-cdn', options, () => {
     const [all, check] = await Promise.all([run(['--help']).ended, run(['check', '--help']).ended])
     for (const command of ['simple-cdn start ', 'simple-cdn check ', 'simple-cdn explain URL ', 'simple-cdn --version | --help'])
       assert.ok(all.stdout.includes(command), command)
-    assert.match(check.stdout, /^Usage: simple-cdn check \[--config PATH\]\n\n/)
+    assert.match(check.stdout, /^Usage: simple-cdn check \[--config PATH\] \[--fly\]\n\n/)
     assert.deepEqual([all.code, all.stderr, check.code, check.stderr], [0, '', 0, ''])
   })
 

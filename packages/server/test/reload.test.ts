@@ -136,6 +136,19 @@ describe('simple-cdn start', options, () => {
     await says('fourth')
   })
 
+  test('notices a change that was made while the server started', async (t) => {
+    const first = config('first').replace('export default ', '')
+    const { start } = project(t, {
+      'cdn.config.mjs': `import { writeFileSync } from 'node:fs'
+      export default () => {
+        setImmediate(() => writeFileSync(import.meta.filename, ${JSON.stringify(config('second'))}))
+        return ${first}
+      }`,
+    })
+    const { url } = await start()
+    while ((await (await fetch(url)).text()) !== 'second') await sleep(20)
+  })
+
   test('does not, where it is told not to', async (t) => {
     for (const [args, more] of [
       [['--no-watch'], ''],

@@ -21,7 +21,7 @@ export function toNodeHandler(cdn: Pick<Handler, 'handle'>): (request: IncomingM
   }
 }
 
-/** Answers what a route matches, and hands everything else to `next`. */
+/** Answers what a route matches, and hands everything else to `next`. Routes see the whole path, wherever it is mounted. */
 export function toMiddleware(
   cdn: Handler,
 ): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void {
@@ -31,6 +31,9 @@ export function toMiddleware(
     else next()
   }
 }
+
+/** Express, Connect and others shorten `url` by the path that a handler is mounted under, and keep here what the client asked for. */
+type Mounted = IncomingMessage & { readonly originalUrl?: string }
 
 /** What only some requests need is made when it is asked for. */
 class NodeRequest implements CdnRequest {
@@ -51,7 +54,7 @@ class NodeRequest implements CdnRequest {
     this.fields = request.rawHeaders
     this.httpVersion = request.httpVersion
     const host = hostOf(request)
-    const { authority, target } = targetOf(request.url as string, host)
+    const { authority, target } = targetOf((request as Mounted).originalUrl ?? (request.url as string), host)
     this.authority = authority
     this.target = target
     this.isWellFormed = host !== undefined

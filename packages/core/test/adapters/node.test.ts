@@ -602,6 +602,21 @@ describe('as middleware', () => {
     assert.equal(entries.length, 1)
   })
 
+  it('it sees the whole path, though a framework has shortened it by the path that it is mounted under', async (t) => {
+    const raw = await rawOrigin(HELLO)
+    t.after(() => raw.close())
+    const { port } = await served(
+      t,
+      { origins: { app: raw.url }, routes: [{ match: '/cached/*', origin: 'app' }] },
+      (cdn) => (request, response) => {
+        const mounted = Object.assign(request, { originalUrl: request.url, url: request.url?.replace('/cached', '') })
+        toMiddleware(cdn)(mounted, response, () => response.end('next'))
+      },
+    )
+    assert.match(await ask(port, GET.replace('/', '/cached/a?b')), /\r\n\r\nhello$/)
+    assert.match(raw.heads[0] ?? '', /^GET \/cached\/a\?b /)
+  })
+
   it('it leaves alone what others have set, but for what the response says itself', async (t) => {
     const raw = await rawOrigin(HELLO.replace('\r\n', '\r\nX-Own: theirs\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n'))
     t.after(() => raw.close())

@@ -1,6 +1,6 @@
 // simple-cdn check: every route with its complete policy, or every mistake.
-import { readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import {
   asDuration,
   asSize,
@@ -14,30 +14,63 @@ import {
 import { type AnyProgramConfig, checkProgramConfig, memoryOf } from '../config.ts'
 import { lineOf } from '../config-lines.ts'
 import { Failure } from '../failure.ts'
+import { checkFly, flyEnvironment } from '../fly/check-fly.ts'
+import { type FlyToml, readToml } from '../fly/toml.ts'
 import { findConfig, loadConfig } from '../load-config.ts'
 import { CONFIG_OPTION, type Command } from './command.ts'
 
 export const check: Command = {
-  usage: 'simple-cdn check [--config PATH]',
+  usage: 'simple-cdn check [--config PATH] [--fly]',
   summary: 'Prints every route with its complete policy, or every mistake of the configuration.',
   help: `Loads the configuration as "simple-cdn start" does, and starts nothing.
 
   -c, --config PATH   another configuration file than cdn.config.ts
+      --fly             compares it with the fly.toml beside it, too: ports, checks, memory, volume, time to stop
 
 Exit code 1 when the configuration has mistakes, or says something that is probably not meant.
 `,
-  options: CONFIG_OPTION,
+  options: { ...CONFIG_OPTION, fly: { type: 'boolean' } },
   operands: [],
   async run(values) {
     const path = findConfig(values.config, process.cwd())
+    const fly = values.fly === true ? flyBeside(path) : undefined
+    // It is to be as it will be there.
+    Object.assign(process.env, fly && flyEnvironment(fly.value))
     const program = checked(path, await loadConfig(path))
     const { server: _, memory: __, disk: ___, purge: ____, ...config } = program
     const warnings = configWarnings(config)
     const said = warnings.length === 0 ? 'is all right.' : 'works, and probably not as it is meant:'
     const lines = [`${basename(path)} ${said}`, ...placed(path, warnings), '', ...described(program, resolveConfig(config))]
-    process.stdout.write(`${lines.join('\n')}\n`)
+    const faults = fly === undefined ? [] : flyFaults(path, fly, program)
+    if (faults.length > 0) throw new Failure(faults.join('\n'))
+    process.stdout.write(`${[...lines, ...(fly === undefined ? [] : ['', 'fly.toml fits.'])].join('\n')}\n`)
     return warnings.length === 0 ? 0 : 1
   },
+}
+
+function flyBeside(path: string): FlyToml {
+  const file = join(dirname(path), 'fly.toml')
+  if (!existsSync(file)) throw new Failure(`there is no ${file}; \`fly launch --no-deploy\` writes one`)
+  return readToml(readFileSync(file, 'utf8'))
+}
+
+/** All there are, each with its line, reason and what to do. */
+function flyFaults(path: string, fly: FlyToml, config: AnyProgramConfig): readonly string[] {
+  const mistakes = checkFly({ fly: fly.value, config, folder: workingFolder(dirname(path), fly) })
+  if (mistakes.length === 0) return []
+  const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`
+  const lines = mistakes
+    .map((mistake) => ({ line: fly.lineOf(mistake.path), text: mistakeLine(mistake) }))
+    .sort((a, b) => (a.line ?? Number.POSITIVE_INFINITY) - (b.line ?? Number.POSITIVE_INFINITY))
+  return [`fly.toml has ${count}:`, ...lines.map(({ line, text }) => `  ${line === undefined ? '' : `line ${line}: `}${text}`)]
+}
+
+/** Where the image runs its command, when there is a Dockerfile that says so. */
+function workingFolder(folder: string, { value }: FlyToml): string | undefined {
+  const { dockerfile } = Object(value.build) as { readonly dockerfile?: string }
+  const file = join(folder, dockerfile ?? 'Dockerfile')
+  if (!existsSync(file)) return undefined
+  return [...readFileSync(file, 'utf8').matchAll(/^WORKDIR[ \t]+(\/\S*)/gim)].at(-1)?.[1]
 }
 
 /** A configuration without mistakes. Throws a `Failure` that lists all there are. */

@@ -32,6 +32,7 @@ export interface Values {
   readonly wait?: boolean
   readonly refresh?: boolean
   readonly verify?: boolean
+  readonly fly?: boolean
 }
 
 export interface Command {

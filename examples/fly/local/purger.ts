@@ -1,0 +1,100 @@
+// How a purge reaches every machine: by the bus, or, without one, by asking each admin listener, and telling machines that come back what they have missed.
+import type { PurgeStatus } from 'simple-cdn'
+import type { Machine } from './machines.ts'
+
+export interface Purger {
+  /** Resolves when every machine that answers requests has applied it: with the receipts, by machine. */
+  purge(url: string): Promise<ReadonlyMap<string, number>>
+  /** A machine is there again: resolves when it has heard what was purged meanwhile. Nothing may be asked of it before that. */
+  returned(machine: Machine): Promise<void>
+}
+
+/** More than this a machine cannot have missed: then everything it has is purged. */
+const MAX_OWED = 10_000
+const PATIENCE_MS = 20_000
+/** A purge is safe to repeat. */
+const MOST_TRIES = 5
+
+/** Asks any machine that is there, which hands it to the bus; again, another one, when that fails. @throws Error when a machine does not hear of it. */
+export function busPurger(machines: readonly Machine[], token: string): Purger {
+  async function ask(url: string): Promise<ReadonlyMap<string, number>> {
+    const there = machines.filter((machine) => machine.state() === 'started')
+    const asked = there[Math.floor(Math.random() * there.length)] as Machine
+    const response = await fetch(`${asked.adminUrl}/purge`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ purge: [{ url }], waitMs: PATIENCE_MS }),
+      signal: AbortSignal.timeout(2 * PATIENCE_MS),
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${asked.id} answered ${response.status} to a purge: ${text}`)
+    const { receipts } = JSON.parse(text) as { receipts: PurgeStatus }
+    const owing = receipts.machines.filter(({ state }) => state === 'behind')
+    if (owing.length > 0) throw new Error(`a purge was not heard by ${owing.map(({ machine }) => machine)}`)
+    // Who is away hears of it before it next serves from its cache.
+    return new Map(
+      receipts.machines.flatMap(({ machine, state, appliedAt = 0 }) => (state === 'applied' ? [[machine, appliedAt]] : [])),
+    )
+  }
+  return {
+    async purge(url) {
+      for (let tries = 1; ; tries++)
+        try {
+          return await ask(url)
+        } catch (error) {
+          if (tries === MOST_TRIES) throw error
+        }
+    },
+    returned: async () => undefined,
+  }
+}
+
+export function adminPurger(machines: readonly Machine[], token: string): Purger {
+  const owed = new Map<Machine, string[]>()
+  /** One after another for each machine, so that none overtakes what it is owed. */
+  const turns = new Map<Machine, Promise<unknown>>()
+
+  const inTurn = <Result>(machine: Machine, work: () => Promise<Result>): Promise<Result> => {
+    const done = (turns.get(machine) ?? Promise.resolve()).catch(() => undefined).then(work)
+    turns.set(machine, done)
+    return done
+  }
+
+  async function post(machine: Machine, purge: readonly object[]): Promise<void> {
+    const response = await fetch(`${machine.adminUrl}/purge`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ purge }),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    })
+    if (!response.ok) throw new Error(`${machine.id} answered ${response.status} to a purge: ${await response.text()}`)
+    await response.arrayBuffer()
+  }
+
+  return {
+    async purge(url) {
+      const receipts = new Map<string, number>()
+      await Promise.all(
+        machines.map((machine) =>
+          inTurn(machine, async () => {
+            try {
+              if (machine.state() !== 'started') throw new Error('it is not there')
+              await post(machine, [{ url }])
+              receipts.set(machine.id, performance.now())
+            } catch {
+              owed.set(machine, [...(owed.get(machine) ?? []), url].slice(-MAX_OWED - 1))
+            }
+          }),
+        ),
+      )
+      return receipts
+    },
+    returned: (machine) =>
+      inTurn(machine, async () => {
+        const missed = owed.get(machine) ?? []
+        if (missed.length > 0)
+          await post(machine, missed.length > MAX_OWED ? [{ everything: true }] : missed.map((url) => ({ url })))
+        owed.delete(machine)
+      }),
+  }
+}
