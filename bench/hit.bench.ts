@@ -27,14 +27,13 @@ interface Subject extends Row {
 
 async function startSubjects(core: number, origin: string) {
   const script = (name: string) => `${import.meta.dirname}/subjects/${name}.ts`
-  const sizes = { memory: '256mb', disk: '1gb' }
   const subject = (name: string, server: Server, tellsHits: boolean): Subject => ({ name, server, tellsHits, rounds: [] })
   return {
     nginx: subject('nginx', await startNginx(core, origin, { accessLog: true }), false),
     nginxNoLog: subject('nginx, no access log', await startNginx(core, origin, { accessLog: false }), false),
     nodeLean: subject('node:http, lean', await startScript(core, origin, script('node-lean'), { log: 'none' }), false),
     embedded: subject('simple-cdn on node:http', await startScript(core, origin, script('simple-cdn'), { log: 'stdout' }), true),
-    program: subject('simple-cdn start', await startProgram(core, origin, sizes), true),
+    program: subject('simple-cdn start', await startProgram(core, origin), true),
   }
 }
 

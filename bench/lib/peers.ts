@@ -118,7 +118,7 @@ export async function startVarnish(core: number, origin: string): Promise<Server
 export async function startProgram(
   core: number,
   origin: string,
-  sizes: { memory: string; disk: false | string; slice?: string },
+  sizes: { memory?: string; disk?: false | string; slice?: string } = {},
 ): Promise<Server> {
   const folder = temporaryFolder()
   const port = await freePort()
