@@ -23,6 +23,8 @@ export interface AtHandOptions {
   onStalled?: () => void
 }
 
+/** How often connections are looked at that the server does not know of: so much longer than it should a client may be silent. */
+const LOOKING_MS = 500
 /** Larger chunks have more than a few heads in them. */
 const MAX_CHUNK = 16 * 1024
 /** Bodies of up to so many bytes are copied behind their heads: one write for both costs less than the copy. */
@@ -41,6 +43,10 @@ export function answerAtHand(
   const connections = new Map<Duplex, Connection>()
   let draining = false
   let drained: (() => void) | undefined
+  // One timer for all: a socket's own would be set anew with each read and each write.
+  const looking = setInterval(() => {
+    for (const connection of connections.values()) connection.look(LOOKING_MS)
+  }, LOOKING_MS).unref()
   const shared: Shared = {
     cdn,
     server,
@@ -70,6 +76,7 @@ export function answerAtHand(
       draining = true
       for (const connection of connections.values()) connection.drain()
       if (shared.sending > 0) await new Promise<void>((resolve) => (drained = resolve))
+      clearInterval(looking)
     },
   }
 }
@@ -93,18 +100,41 @@ class Connection {
   #open = 0
   /** Whether the server, all being answered, waits for the first byte of a request. */
   #isBetween = true
+  #isServers = false
   /** What is on its way out, when the kernel has not taken all of it. */
   #sending: { readonly answer: CdnResponse; readonly bytes: number } | undefined
+
+  /** How long it has been silent, in milliseconds, until the server looks after it. */
+  #silentMs = 0
+  #address: string | undefined
 
   constructor(socket: Socket, shared: Shared) {
     this.#socket = socket
     this.#shared = shared
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('timeout', this.#onTimeout).on('error', this.#onError)
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError)
+  }
+
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  /** Asking the socket is not for free. */
+  get address(): string | undefined {
+    this.#address ??= this.#socket.remoteAddress
+    return this.#address
+  }
+
+  /** Another so many milliseconds have passed. */
+  look(ms: number): void {
+    if (this.#feed !== undefined || this.#isServers || this.#sending !== undefined) return
+    this.#silentMs += ms
     // For the first byte there is as much time as for a whole head.
-    socket.setTimeout(shared.server.headersTimeout)
+    const allowed = this.#socket.bytesRead === 0 ? this.#shared.server.headersTimeout : this.#idleMs
+    if (allowed > 0 && this.#silentMs > allowed) this.#onTimeout()
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#silentMs = 0
     if (!this.#isBetween) return void this.#pass(chunk)
     const text = chunk.byteLength > MAX_CHUNK ? '' : chunk.toString('latin1')
     const at = this.#mayAnswer(text) ? this.#answer(text) : 0
@@ -143,7 +173,7 @@ class Connection {
     let at = 0
     while (at < text.length && this.#sending === undefined) {
       const head = readRequestHead(text, at)
-      const answer = head && this.#shared.cdn.handleNow(new PlainRequest(head, this.#socket))
+      const answer = head && this.#shared.cdn.handleNow(new PlainRequest(head, this))
       if (head === undefined || answer === undefined) return at
       this.#write(head, answer)
       at = head.end
@@ -173,10 +203,8 @@ class Connection {
       socket.write(body)
       socket.uncork()
     }
-    if (socket.writableLength === 0 && !socket.destroyed) {
-      this.#rest()
-      sendable.finished(bytes, true)
-    } else this.#wait(sendable, bytes)
+    if (socket.writableLength === 0 && !socket.destroyed) sendable.finished(bytes, true)
+    else this.#wait(sendable, bytes)
   }
 
   /** What comes meanwhile is for the server: it stops reading when a client asks on and on, and takes nothing. */
@@ -184,7 +212,7 @@ class Connection {
     const sending = { answer, bytes }
     this.#sending = sending
     this.#shared.sending++
-    this.#socket.setTimeout(this.#shared.server.timeout)
+    this.#socket.setTimeout(this.#shared.server.timeout).on('timeout', this.#onTimeout)
     this.#socket.write('', (error) => this.#ended(sending, !error))
   }
 
@@ -192,18 +220,19 @@ class Connection {
     if (this.#sending !== sending) return
     this.#sending = undefined
     this.#shared.sending--
-    if (!this.#socket.destroyed && this.#open === 0) this.#rest()
+    this.#socket.off('timeout', this.#onTimeout)
+    // The server sets its own with the next request.
+    if (!this.#socket.destroyed && this.#open === 0) this.#socket.setTimeout(this.#feed === undefined ? 0 : this.#idleMs)
     sending.answer.finished(sending.bytes, complete)
     this.#shared.sent()
   }
 
-  /** As after an answer of the server, which takes the timeout for its own. */
-  #rest(): void {
+  /** As after an answer of the server. */
+  get #idleMs(): number {
     const { keepAliveTimeout, keepAliveTimeoutBuffer = 1000 } = this.#shared.server as Server & {
       keepAliveTimeoutBuffer?: number
     }
-    const ms = keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : 0
-    if (this.#socket.timeout !== ms) this.#socket.setTimeout(ms)
+    return keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : 0
   }
 
   // ── the server's part ──
@@ -216,12 +245,13 @@ class Connection {
 
   #attach(): void {
     const socket = this.#socket
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('timeout', this.#onTimeout).off('error', this.#onError)
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
     this.#shared.server.emit('connection', socket)
     const [feed, ...more] = socket.listeners('data') as ((chunk: Buffer) => void)[]
     if (feed === undefined || more.length > 0) {
       // A way of taking a connection in that is unknown to us: the server has it for good.
       this.#isBetween = false
+      this.#isServers = true
       return
     }
     this.#feed = feed
@@ -274,30 +304,31 @@ class PlainRequest implements CdnRequest {
   readonly fields: Fields
   readonly httpVersion = '1.1'
   readonly body = undefined
-  readonly #socket: Socket
+  readonly #connection: Connection
   #signal: AbortSignal | undefined
 
-  constructor({ method, target, host, fields }: RequestHead, socket: Socket) {
+  constructor({ method, target, host, fields }: RequestHead, connection: Connection) {
     this.method = method
     this.target = target
     this.authority = host
     this.fields = fields
-    this.#socket = socket
+    this.#connection = connection
   }
 
   get scheme(): 'http' | 'https' {
-    return (this.#socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+    return (this.#connection.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
   }
 
   get clientAddress(): string | undefined {
-    return this.#socket.remoteAddress
+    return this.#connection.address
   }
 
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
       const controller = new AbortController()
-      if (this.#socket.destroyed) controller.abort()
-      this.#socket.once('close', () => controller.abort())
+      const { socket } = this.#connection
+      if (socket.destroyed) controller.abort()
+      socket.once('close', () => controller.abort())
       this.#signal = controller.signal
     }
     return this.#signal
@@ -308,6 +339,23 @@ const NAME = /^[\w!#$%&'*+.^`|~-]+$/
 /** What node:http refuses to send in a value. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
+/** What has been looked at: a stored response has the same names and values each time. */
+const fit = { names: new Set<string>(), values: new Set<string>() }
+const MAX_FIT = 10_000
+
+function isFit(known: Set<string>, text: string, is: (text: string) => boolean): boolean {
+  if (known.has(text)) return true
+  if (!is(text)) return false
+  // Long ones are few, and would take room.
+  if (text.length > 256) return true
+  if (known.size === MAX_FIT) known.clear()
+  known.add(text)
+  return true
+}
+
+const isName = (text: string): boolean => NAME.test(text)
+const isValue = (text: string): boolean => !UNSENDABLE.test(text)
+
 /** As node:http writes it; `undefined` when it would not. */
 function headOf({ status, fields }: CdnResponse, server: Server): string | undefined {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
@@ -315,7 +363,7 @@ function headOf({ status, fields }: CdnResponse, server: Server): string | undef
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string
     const value = fields[at + 1] as string
-    if (UNSENDABLE.test(value) || !NAME.test(name)) return undefined
+    if (!isFit(fit.names, name, isName) || !isFit(fit.values, value, isValue)) return undefined
     if (name.length === 4 && name.toLowerCase() === 'date') dated = true
     head += `${name}: ${value}\r\n`
   }

@@ -14,12 +14,26 @@ export interface RequestHead {
 }
 
 const REQUEST_LINE = /(GET|HEAD) (\/[!"$-[\]-~]*) HTTP\/1\.1\r\n/y
-/** At most one space after the colon, and a value that neither begins nor ends with any. */
-const FIELD = /([\w!#$%&'*+.^`|~-]+): ?((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)\r\n/y
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const NOT_OF_A_VALUE = /[^\t -~\x80-\xff]/
 const HOST = /^[\w.-]+(?::\d{1,5})?$/
 
 /** More is left to those who count: limits are theirs. */
 const MAX_FIELDS = 100
+
+/** Names that have been looked at: there are few, and each comes with every request. */
+const names = new Set<string>()
+const MAX_NAMES = 500
+
+function isName(text: string): boolean {
+  if (names.has(text)) return true
+  const is = NAME.test(text)
+  if (is && names.size < MAX_NAMES) names.add(text)
+  return is
+}
+
+const SPACE = 32
+const TAB = 9
 
 /**
  * The request whose first byte is at `start`; a character of `text` stands for a byte. `undefined`: it is not complete, not GET or HEAD of
@@ -34,11 +48,15 @@ export function readRequestHead(text: string, start: number): RequestHead | unde
   let host: string | undefined
   let at = REQUEST_LINE.lastIndex
   while (text.charCodeAt(at) !== 13 /* CR */) {
-    FIELD.lastIndex = at
-    const field = FIELD.exec(text)
-    if (field === null || fields.length >= 2 * MAX_FIELDS) return undefined
-    const name = field[1] as string
-    const value = field[2] as string
+    const colon = text.indexOf(':', at)
+    const end = text.indexOf('\r\n', at)
+    if (colon < 0 || end < colon || fields.length >= 2 * MAX_FIELDS) return undefined
+    const name = text.slice(at, colon)
+    // At most one space after the colon, and a value that neither begins nor ends with any.
+    const value = text.slice(text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1, end)
+    const [first, last] = [value.charCodeAt(0), value.charCodeAt(value.length - 1)]
+    if (first === SPACE || first === TAB || last === SPACE || last === TAB) return undefined
+    if (!isName(name) || NOT_OF_A_VALUE.test(value)) return undefined
     // Comparing lengths first: this is done for every field of every request.
     switch (name.length) {
       case 4:
@@ -57,7 +75,7 @@ export function readRequestHead(text: string, start: number): RequestHead | unde
         if (DOUBTFUL.has(name.toLowerCase())) return undefined
     }
     fields.push(name, value)
-    at = FIELD.lastIndex
+    at = end + 2
   }
   if (host === undefined || text.charCodeAt(at + 1) !== 10 /* LF */) return undefined
   return { method: line[1] as 'GET' | 'HEAD', target: line[2] as string, host, fields, end: at + 2 }
