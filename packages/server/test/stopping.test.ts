@@ -275,6 +275,17 @@ describe('simple-cdn start', options, () => {
     assert.equal(existsSync(join(folder, '.simple-cdn/admin.json')), false)
   })
 
+  test('that is told to end while it starts does so as soon as it has started', async (t) => {
+    const { run } = project(t, { 'cdn.config.mjs': config('http://127.0.0.1:1') })
+    const started = run(['start'])
+    // Before it listens.
+    await started.until('"keeps up to ')
+    started.child.kill('SIGTERM')
+    const { code, stderr } = await started.ended
+    assert.equal(code, 0)
+    assert.match(stderr, /"msg":"stopped"}\n$/)
+  })
+
   test('ends at once at a second signal', async (t) => {
     const origin = await handOrigin(t)
     const { start } = project(t, { 'cdn.config.mjs': config(origin.url) })

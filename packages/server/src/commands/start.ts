@@ -37,25 +37,30 @@ CDN_ADMIN_TOKEN sets the token of the admin listener, in place of server.admin.t
     growWhereThereIsRoom(memoryOf(config).process)
     const log = stderrLog()
     const begun = Promise.withResolvers<Reloader>()
+    const running = Promise.withResolvers<Pick<RunningServer, 'close'>>()
+    // Whoever waits for it is told by what is thrown.
+    running.promise.catch(() => undefined)
     reloadOnSignal(begun.promise)
+    // From now on: who tells it to stop while it starts means it as well.
+    const stopped = stopOnSignal({ close: async (options) => (await running.promise).close(options) }, log)
     let server: RunningServer
     try {
       server = await startServer({ config, folder: dirname(path), log, ...overrides(values, config.server ?? {}) })
-    } catch (error) {
-      throw explained(error, config.server?.admin)
+    } catch (thrown) {
+      const error = explained(thrown, config.server?.admin)
+      running.reject(error)
+      throw error
     }
     const isWatching = values['no-watch'] !== true && config.server?.watch !== false
     const reloading = reloader({ path, source, check: (loaded) => checked(path, loaded), server, log, isWatching })
     begun.resolve(reloading)
-    return stopOnSignal(
-      {
-        async close(options) {
-          reloading.stop()
-          await server.close(options)
-        },
+    running.resolve({
+      async close(options) {
+        reloading.stop()
+        await server.close(options)
       },
-      log,
-    )
+    })
+    return stopped
   },
 }
 
