@@ -28,7 +28,7 @@ describe('simple-cdn', options, () => {
     const [all, check] = await Promise.all([run(['--help']).ended, run(['check', '--help']).ended])
     for (const command of ['simple-cdn start ', 'simple-cdn check ', 'simple-cdn explain URL ', 'simple-cdn --version | --help'])
       assert.ok(all.stdout.includes(command), command)
-    assert.match(check.stdout, /^Usage: simple-cdn check \[--config PATH\] \[--fly\]\n\n/)
+    assert.match(check.stdout, /^Usage: simple-cdn check \[--config PATH\] \[--print\] \[--fly\]\n\n/)
     assert.deepEqual([all.code, all.stderr, check.code, check.stderr], [0, '', 0, ''])
   })
 
@@ -140,9 +140,21 @@ describe('simple-cdn check', options, () => {
         maxRequestBody: '1mb',
       })`,
     })
-    const { code, stdout, stderr } = await run(['check']).ended
+    const { code, stdout, stderr } = await run(['check', '--print']).ended
     assert.deepEqual([code, stderr], [1, ''])
+    const brief = (await run(['check']).ended).stdout.split('\n\n')
+    assert.equal(
+      brief[2],
+      `old:  redirects to /new/* with 308
+/robots.txt:  answers itself with 200
+/api/* (GET, POST only):  origin app
+/feeds/*:  origin app, asked for /*.xml
+/*:  origin app
+/never:  origin app
+`,
+    )
     const [first, ...rest] = stdout.split('\n\n')
+    assert.deepEqual(brief.slice(0, 2), [first, rest[0]])
     assert.equal(
       first,
       'cdn.config.ts works, and probably not as it is meant:\n' +

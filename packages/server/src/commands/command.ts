@@ -33,6 +33,7 @@ export interface Values {
   readonly refresh?: boolean
   readonly verify?: boolean
   readonly fly?: boolean
+  readonly print?: boolean
 }
 
 export interface Command {
