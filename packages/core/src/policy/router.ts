@@ -15,7 +15,11 @@ interface Candidate {
   readonly match: Match
 }
 
-const NONE: readonly Candidate[] = []
+/** Those of one host, by path, or by the first segment of the path; each in the order of the routes. */
+interface Candidates {
+  readonly exact: Map<string, Candidate[]>
+  readonly segments: Map<string, Candidate[]>
+}
 
 /** So few are looked through one after the other, which is faster. */
 const FEW = 16
@@ -23,10 +27,8 @@ const FEW = 16
 /** The first route that matches, in the order of the configuration. */
 export class Router<Source> {
   readonly #routes: readonly Route<Source>[]
-  /** By host and path, or by host and first segment of the path; each in the order of the routes. */
-  readonly #exact = new Map<string, Candidate[]>()
-  readonly #segments = new Map<string, Candidate[]>()
-  readonly #hasHosts: boolean
+  /** Of "" for those that are not for one host alone. */
+  readonly #hosts = new Map<string, Candidates>()
   readonly #few: readonly Candidate[] | undefined
 
   constructor(routes: readonly Route<Source>[]) {
@@ -34,15 +36,16 @@ export class Router<Source> {
     const all = routes.flatMap((route, at) => route.matches.map((match) => ({ at, match })))
     this.#few = all.length <= FEW ? all : undefined
     for (const candidate of all) this.#add(candidate)
-    this.#hasHosts = routes.some((route) => route.matches.some((match) => plainHost(match) !== ''))
   }
 
   #add(candidate: Candidate): void {
     const { before, after } = candidate.match
     const host = plainHost(candidate.match)
-    const [map, key] = after === undefined ? [this.#exact, before] : [this.#segments, wholeSegment(before)]
-    const list = map.get(`${host}${key}`)
-    if (list === undefined) map.set(`${host}${key}`, [candidate])
+    const candidates = this.#hosts.get(host) ?? { exact: new Map(), segments: new Map() }
+    this.#hosts.set(host, candidates)
+    const [map, key] = after === undefined ? [candidates.exact, before] : [candidates.segments, wholeSegment(before)]
+    const list = map.get(key)
+    if (list === undefined) map.set(key, [candidate])
     else list.push(candidate)
   }
 
@@ -56,9 +59,10 @@ export class Router<Source> {
       }
       return undefined
     }
+    const lists: (readonly Candidate[])[] = []
     const segment = wholeSegment(path)
-    const lists = this.#lists('', path, segment)
-    if (this.#hasHosts) lists.push(...this.#lists(authority.replace(/:\d+$/, ''), path, segment))
+    addLists(lists, this.#hosts.get(''), path, segment)
+    addLists(lists, this.#hosts.get(withoutPort(authority)), path, segment)
     const places = lists.map(() => 0)
     for (;;) {
       let next: Candidate | undefined
@@ -77,14 +81,6 @@ export class Router<Source> {
     }
   }
 
-  #lists(host: string, path: string, segment: string): (readonly Candidate[])[] {
-    return [
-      this.#exact.get(host + path) ?? NONE,
-      this.#segments.get(host) ?? NONE,
-      ...(segment === '' ? [] : [this.#segments.get(host + segment) ?? NONE]),
-    ].filter((list) => list.length > 0)
-  }
-
   #found(
     { at, match }: Candidate,
     scheme: string,
@@ -94,13 +90,27 @@ export class Router<Source> {
     facts: ClientFacts | undefined,
   ): Found<Source> | undefined {
     const route = this.#routes[at] as Route<Source>
-    const star = matches(match, scheme, authority, target)
-    if (star === undefined) return undefined
     const entry = route.table?.get(path)
     if (route.table !== undefined && entry === undefined) return undefined
+    const star = matches(match, scheme, authority, target)
+    if (star === undefined) return undefined
     if (route.when !== undefined && facts !== undefined && !holds(route.when, facts)) return undefined
     return { route, star, entry }
   }
+}
+
+function addLists(lists: (readonly Candidate[])[], candidates: Candidates | undefined, path: string, segment: string): void {
+  if (candidates === undefined) return
+  const { exact, segments } = candidates
+  const [one, any, some] = [exact.get(path), segments.get(''), segment === '' ? undefined : segments.get(segment)]
+  if (one !== undefined) lists.push(one)
+  if (any !== undefined) lists.push(any)
+  if (some !== undefined) lists.push(some)
+}
+
+function withoutPort(authority: string): string {
+  const colon = authority.lastIndexOf(':')
+  return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
 }
 
 /** A host that can be looked up; "" for a pattern, one with a port, or any. */

@@ -35,3 +35,14 @@ it('finds the route that comes first among all that match', () => {
     { numRuns: 2_000 },
   )
 })
+
+it('finds the routes of a host when there are no others', () => {
+  const { routes } = resolveConfig({
+    origins: {},
+    routes: Array.from({ length: 40 }, (_, at) => ({ match: `https://a.test/${at}/*`, respond: { status: 204 } })),
+  })
+  const router = new Router(routes)
+  assert.equal(router.find('https', 'a.test', '/39/x')?.star, 'x')
+  assert.equal(router.find('https', 'a.test:8443', '/39/x')?.star, 'x')
+  assert.equal(router.find('https', 'b.test', '/39/x'), undefined)
+})
