@@ -183,6 +183,12 @@ class Connection {
 
   #write({ method }: RequestHead, answer: CdnResponse): void {
     const socket = this.#socket
+    const { kept } = answer
+    if (kept?.bytes !== undefined && kept.by === this.#shared && method === 'GET') {
+      socket.write(kept.bytes)
+      this.#written(answer, (answer.body as Uint8Array).byteLength)
+      return
+    }
     let sendable = answer
     let head = headOf(answer, this.#shared.server)
     if (head === undefined) {
@@ -197,14 +203,19 @@ class Connection {
       out.write(head, 0, 'latin1')
       out.set(body, head.length)
       socket.write(out)
+      if (sendable.kept !== undefined) Object.assign(sendable.kept, { by: this.#shared, bytes: out })
     } else {
       socket.cork()
       socket.write(head, 'latin1')
       socket.write(body)
       socket.uncork()
     }
-    if (socket.writableLength === 0 && !socket.destroyed) sendable.finished(bytes, true)
-    else this.#wait(sendable, bytes)
+    this.#written(sendable, bytes)
+  }
+
+  #written(answer: CdnResponse, bytes: number): void {
+    if (this.#socket.writableLength === 0 && !this.#socket.destroyed) answer.finished(bytes, true)
+    else this.#wait(answer, bytes)
   }
 
   /** What comes meanwhile is for the server: it stops reading when a client asks on and on, and takes nothing. */

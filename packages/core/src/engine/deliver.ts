@@ -73,7 +73,7 @@ function without(fields: Fields, ...instead: string[]): string[] {
 }
 
 /** Whether there is a Range or any condition. One pass over the names, for every hit. */
-function asksForLess(request: Fields): boolean {
+export function asksForLess(request: Fields): boolean {
   for (let at = 0; at < request.length; at += 2) {
     const name = request[at] as string
     const first = name.charCodeAt(0) | 32

@@ -38,7 +38,7 @@ import { Background } from './background.ts'
 import { fromClient, schemeOf } from './client.ts'
 import { Flight, type Landing } from './collapse.ts'
 import { compressed } from './compressed.ts'
-import { type Part, partFor } from './deliver.ts'
+import { asksForLess, type Part, partFor } from './deliver.ts'
 import { Exchange } from './exchange.ts'
 import { forwardedFields, isLoop } from './forwarded.ts'
 import { Generation, type Settings } from './generation.ts'
@@ -50,6 +50,7 @@ import { named, type PurgeWhat, wouldPurge } from './purge-what.ts'
 import { type Purge, softened } from './purges.ts'
 import { type PurgeJournal, type PurgeStats, Purging } from './purging.ts'
 import { Absences, Invalidations } from './recent.ts'
+import { Repeats } from './repeats.ts'
 import { RequestWith } from './request-with.ts'
 
 export interface EngineOptions extends Settings {
@@ -174,6 +175,7 @@ export class Engine implements Handler {
   readonly #storing = new Map<CacheKey, Promise<void>>()
   readonly #background = new Background()
   readonly #absences = new Absences()
+  readonly #repeats = new Repeats()
   readonly #purging: Purging
   readonly #invalidations = new Invalidations()
   readonly #sinkFailures: number[]
@@ -470,18 +472,23 @@ export class Engine implements Handler {
   #serve(exchange: Exchange, route: OriginRoute, star: string, found: StoredResponse, age: number): Answer | undefined {
     const { meta } = found
     exchange.aged(meta, age)
+    const { host, reason, ttl } = exchange
+    const circumstances = { host, reason, ttl, age: Math.floor(age) }
+    const isPlain = exchange.request.method === 'GET' && !exchange.isPersonal && !asksForLess(exchange.request.fields)
+    const repeat = isPlain ? this.#repeats.get(meta, circumstances) : undefined
+    const again = repeat && found.open?.()
+    if (repeat !== undefined && again !== undefined) return exchange.repeat(repeat, again)
     const part = partFor(exchange.request.method, exchange.request.fields, meta, meta.length, exchange.at)
     if (part.body === 'none') return exchange.respond(part.status, part.fields, undefined, age)
     if (meta.sliceBytes !== undefined)
       return exchange.isUrgent ? undefined : this.#serveSlices(exchange, route, star, meta, part, age)
     const whole = found.open?.()
-    if (whole !== undefined)
-      return exchange.respond(
-        part.status,
-        part.fields,
-        part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1),
-        age,
-      )
+    if (whole !== undefined) {
+      const body = part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1)
+      exchange.respond(part.status, part.fields, body, age)
+      if (isPlain) this.#repeats.set(meta, { ...circumstances, status: exchange.status, fields: exchange.fields })
+      return exchange
+    }
     if (exchange.isUrgent) return undefined
     return this.#store
       .read(meta.id, { range: part.body === 'whole' ? undefined : part.body })

@@ -15,7 +15,8 @@ import { normalisedAuthority } from '../policy/key.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { ErrorPage, Route } from '../policy/route.ts'
 import type { Generation } from './generation.ts'
-import type { CdnRequest, CdnResponse } from './messages.ts'
+import type { CdnRequest, CdnResponse, Kept } from './messages.ts'
+import type { Repeat } from './repeats.ts'
 import { RequestWith } from './request-with.ts'
 
 type Rules = Pick<Route, 'cors' | 'requestRules' | 'responseRules' | 'errorPages'>
@@ -55,6 +56,7 @@ export class Exchange implements CdnResponse {
   status = 500
   fields: Fields = []
   body: Body | undefined
+  kept: Kept | undefined
   trailers: (() => Fields) | undefined
   tunnel: Duplex | undefined
 
@@ -110,6 +112,20 @@ export class Exchange implements CdnResponse {
     return this
   }
 
+  /** The answer that somebody else got a moment ago. */
+  repeat({ status, fields, kept }: Repeat, body: Uint8Array): this {
+    this.status = status
+    this.fields = fields
+    this.kept = kept
+    this.body = body
+    return this
+  }
+
+  /** Whether what is answered depends on more of the request than which stored response it selects. */
+  get isPersonal(): boolean {
+    return this.rules !== undefined && (this.rules.cors !== undefined || this.rules.responseRules.length > 0)
+  }
+
   #ruled(fields: string[], { cors, responseRules }: Rules): string[] {
     let ruled = fields
     if (cors !== undefined) {
@@ -130,6 +146,7 @@ export class Exchange implements CdnResponse {
     const error: CdnError = asCdnError(thrown)
     this.error = error
     this.stored = false
+    this.kept = undefined
     // Details of origins and configuration are for the log, not for clients.
     const said = `${error.status} ${error.source === 'client' ? error.message : error.summary} (${error.code})\n`
     const page = this.#pageFor(error.status)

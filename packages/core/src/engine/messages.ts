@@ -22,12 +22,23 @@ export interface CdnRequest {
   readonly upgrade?: string | undefined
 }
 
+export interface Kept {
+  /** Who has made them. */
+  by?: object
+  bytes?: Uint8Array
+}
+
 export interface CdnResponse {
   readonly status: number
   /** Everything to be sent, in order. Framing is the adapter's: Transfer-Encoding and Connection are never here. */
   readonly fields: Fields
   /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
   readonly body: Body | undefined
+  /**
+   * The same object for responses that are the same in everything that is sent: status, fields and body, all bytes. An adapter may keep there
+   * what it makes of them.
+   */
+  readonly kept?: Kept | undefined
   /** The fields to send after the body, where the protocol can carry them: asked for when that has ended. */
   readonly trailers?: (() => Fields) | undefined
   /** The origin's end of a connection that has changed its protocol: with status 101, and only when `upgrade` was asked for. */
