@@ -133,4 +133,29 @@ describe('an embedded cache', { concurrency: 2 }, () => {
     )
     assert.equal((await get('/gone'))[0], 502)
   })
+
+  test('an interceptor of undici', async (t) => {
+    const { Agent, fetch: ask, request } = await import('undici')
+    const { cache } = await import('./undici-interceptor/interceptor.ts')
+    const plain = new Agent()
+    t.after(() => plain.destroy())
+    const dispatcher = plain.compose(cache())
+    for (const path of ['/intercepted', '/intercepted', '/private-intercepted', '/private-intercepted']) {
+      const { statusCode, body } = await request(originUrl + path, { dispatcher })
+      assert.deepEqual([statusCode, await body.text()], [200, `from the origin: ${path}`])
+    }
+    const fetched = await ask(`${originUrl}/intercepted`, { dispatcher })
+    assert.match(fetched.headers.get('Cache-Status') ?? '', /; hit/)
+    assert.equal(await fetched.text(), 'from the origin: /intercepted')
+    const posted = await request(`${originUrl}/intercepted`, { dispatcher, method: 'POST', body: 'a' })
+    await posted.body.dump()
+    await assert.rejects(request(`${originUrl}/gone`, { dispatcher }), { code: 'CDN_ORIGIN_UNREACHABLE' })
+    const left = new AbortController()
+    left.abort()
+    await assert.rejects(request(`${originUrl}/intercepted`, { dispatcher, signal: left.signal }))
+    assert.deepEqual(
+      asked.filter((line) => line.includes('intercepted')),
+      ['GET /intercepted', 'GET /private-intercepted', 'GET /private-intercepted', 'POST /intercepted a'],
+    )
+  })
 })
