@@ -47,6 +47,22 @@ test('a fallback that fails as well leaves the answer to the origin', async () =
   assert.equal(spare.requests.length, 2)
 })
 
+test('a fallback that answers with a failure leaves the error to the origin, and so what is stale may be served', async () => {
+  const { main, spare, clock, get, entries } = site()
+  main.answer({ headers: { 'Cache-Control': 'max-age=10, stale-if-error=1000' }, body: 'main' })
+  await get('/')
+  await clock.advance(11_000)
+  main.answer({ fails: 'CDN_ORIGIN_UNREACHABLE' })
+  spare.answer({ status: 503 })
+  assert.match((await get('/')).header('cache-status'), /detail=stale-if-error$/)
+  assert.deepEqual(entries.at(-1)?.error, {
+    code: 'CDN_ORIGIN_UNREACHABLE',
+    message: 'the origin could not be reached: main; its fallback: the origin answered with an error: spare answered 503',
+  })
+  await clock.advance(2_000_000)
+  assert.equal((await get('/')).status, 502)
+})
+
 test('a fallback is not asked when the origin answers with anything else', async () => {
   const { main, spare, get } = site()
   for (const status of [404, 410, 429, 501]) {

@@ -13,12 +13,12 @@ import type { Origin, OriginRequest, OriginResponse } from './origin.ts'
 export function withFallback(origin: Origin, fallback: Origin): Origin {
   let fellBack = 0
 
-  /** `undefined`: its answer is no better. */
-  async function fromFallback(request: OriginRequest, signal: AbortSignal): Promise<OriginResponse | undefined> {
+  /** @throws Error when its answer is no better than none. */
+  async function fromFallback(request: OriginRequest, signal: AbortSignal): Promise<OriginResponse> {
     const response = await fallback.fetch(request, signal)
     if (isFailure(response.status)) {
       letGo(response.body)
-      return undefined
+      throw new CdnError('CDN_ORIGIN_FAILED', `${fallback.name} answered ${response.status}`)
     }
     fellBack++
     return response
@@ -28,26 +28,26 @@ export function withFallback(origin: Origin, fallback: Origin): Origin {
     ...origin,
     async fetch(request, signal) {
       if (request.body !== undefined || !isSafe(request.method)) return origin.fetch(request, signal)
-      const isWell = origin.isHealthy?.() !== false
-      const first = isWell ? undefined : await fromFallback(request, signal).catch(() => undefined)
-      if (first !== undefined) return first
+      if (origin.isHealthy?.() === false) return fromFallback(request, signal).catch(() => origin.fetch(request, signal))
+      let failed: OriginResponse | undefined
+      let error: CdnError | undefined
       try {
         const response = await origin.fetch(request, signal)
-        if (!isFailure(response.status) || !isWell) return response
-        const instead = await fromFallback(request, signal).catch(() => undefined)
-        if (instead !== undefined) letGo(response.body)
-        return instead ?? response
+        if (!isFailure(response.status)) return response
+        failed = response
       } catch (thrown) {
-        const error = asCdnError(thrown)
+        error = asCdnError(thrown)
         if (error.source !== 'origin' || signal.aborted) throw error
-        try {
-          const instead = await fallback.fetch(request, signal)
-          fellBack++
-          return instead
-        } catch (second) {
-          const detail = error.message.slice(error.summary.length + 2)
-          throw new CdnError(error.code, `${detail}; its fallback: ${asCdnError(second).message}`, error)
-        }
+      }
+      try {
+        const instead = await fromFallback(request, signal)
+        letGo(failed?.body)
+        return instead
+      } catch (second) {
+        if (failed !== undefined) return failed
+        const { code, message, summary } = error as CdnError
+        const detail = message.slice(summary.length + 2)
+        throw new CdnError(code as CdnError['code'], `${detail}; its fallback: ${asCdnError(second).message}`, error)
       }
     },
     stats: () => ({ addresses: [], ...origin.stats?.(), fellBack }),
