@@ -308,7 +308,7 @@ export async function listen({ now, request: handle, upgrade, stream }: Handlers
       draining = true
       const closed = new Promise((resolve) => listening.close(resolve))
       // It ends what it takes for idle.
-      void atHand.drain().then(() => server.close())
+      void atHand.drain({ graceMs }).then(() => server.close())
       front.stop()
       http2.drain()
       for (const [socket, { responses }] of conversations) {

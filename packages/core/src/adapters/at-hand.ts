@@ -4,18 +4,21 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
-import type { Fields } from '../http/fields.ts'
+import { type Fields, isFieldName, isFieldValue } from '../http/fields.ts'
+import { knowing } from '../http/known.ts'
 import { type RequestHead, readRequestHead } from '../http/request-head.ts'
-import { formatHttpDate, systemClock } from '../http/time.ts'
+import { formatHttpDate, type Millis, systemClock } from '../http/time.ts'
+import { goneSignal } from './gone.ts'
 
 export interface AtHand {
   /** For each connection, in place of `server.emit('connection', socket)`. */
   accept(socket: Socket): void
   /**
    * From now on, everything is for the server; connections that have nothing under way are ended. Resolves when all that was
-   * answered here is out, or its client gone: closing a server ends connections that it takes for idle.
+   * answered here is out, or its client gone: closing a server ends connections that it takes for idle. Who takes longer than `graceMs`
+   * (default: 30,000) is cut off.
    */
-  drain(): Promise<void>
+  drain(options?: { graceMs?: Millis }): Promise<void>
 }
 
 export interface AtHandOptions {
@@ -72,10 +75,18 @@ export function answerAtHand(
         connection.closed()
       })
     },
-    async drain() {
+    async drain({ graceMs = 30_000 } = {}) {
       draining = true
       for (const connection of connections.values()) connection.drain()
-      if (shared.sending > 0) await new Promise<void>((resolve) => (drained = resolve))
+      if (shared.sending > 0) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        drained = resolve
+        const cancel = systemClock.after(graceMs, () => {
+          for (const connection of connections.values()) connection.cutOff()
+        })
+        await promise
+        cancel()
+      }
       clearInterval(looking)
     },
   }
@@ -107,6 +118,7 @@ class Connection {
   /** How long it has been silent, in milliseconds, until the server looks after it. */
   #silentMs = 0
   #address: string | undefined
+  #signal: AbortSignal | undefined
 
   constructor(socket: Socket, shared: Shared) {
     this.#socket = socket
@@ -114,8 +126,14 @@ class Connection {
     socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError)
   }
 
-  get socket(): Socket {
-    return this.#socket
+  get isEncrypted(): boolean {
+    return (this.#socket as { encrypted?: boolean }).encrypted === true
+  }
+
+  /** One for all its requests: a client that stays sends any number of them. */
+  get signal(): AbortSignal {
+    this.#signal ??= goneSignal(this.#socket, this.#socket.destroyed)
+    return this.#signal
   }
 
   /** Asking the socket is not for free. */
@@ -289,6 +307,10 @@ class Connection {
     if (this.#sending !== undefined) this.#ended(this.#sending, false)
   }
 
+  cutOff(): void {
+    if (this.#sending !== undefined) this.#socket.destroy()
+  }
+
   drain(): void {
     if (this.#feed !== undefined) return
     // Who has asked for nothing yet is not told why: there is nothing to answer.
@@ -316,7 +338,6 @@ class PlainRequest implements CdnRequest {
   readonly httpVersion = '1.1'
   readonly body = undefined
   readonly #connection: Connection
-  #signal: AbortSignal | undefined
 
   constructor({ method, target, host, fields }: RequestHead, connection: Connection) {
     this.method = method
@@ -327,7 +348,7 @@ class PlainRequest implements CdnRequest {
   }
 
   get scheme(): 'http' | 'https' {
-    return (this.#connection.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+    return this.#connection.isEncrypted ? 'https' : 'http'
   }
 
   get clientAddress(): string | undefined {
@@ -335,46 +356,21 @@ class PlainRequest implements CdnRequest {
   }
 
   get signal(): AbortSignal {
-    if (this.#signal === undefined) {
-      const controller = new AbortController()
-      const { socket } = this.#connection
-      if (socket.destroyed) controller.abort()
-      socket.once('close', () => controller.abort())
-      this.#signal = controller.signal
-    }
-    return this.#signal
+    return this.#connection.signal
   }
 }
 
-const NAME = /^[\w!#$%&'*+.^`|~-]+$/
-/** What node:http refuses to send in a value. */
-const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
+const isName = knowing(isFieldName, 1_000)
+const isValue = knowing(isFieldValue, 10_000)
 
-/** What has been looked at: a stored response has the same names and values each time. */
-const fit = { names: new Set<string>(), values: new Set<string>() }
-const MAX_FIT = 10_000
-
-function isFit(known: Set<string>, text: string, is: (text: string) => boolean): boolean {
-  if (known.has(text)) return true
-  if (!is(text)) return false
-  // Long ones are few, and would take room.
-  if (text.length > 256) return true
-  if (known.size === MAX_FIT) known.clear()
-  known.add(text)
-  return true
-}
-
-const isName = (text: string): boolean => NAME.test(text)
-const isValue = (text: string): boolean => !UNSENDABLE.test(text)
-
-/** As node:http writes it; `undefined` when it would not. */
+/** As node:http writes it; `undefined` when a field is none. */
 function headOf({ status, fields }: CdnResponse, server: Server): string | undefined {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
   let dated = false
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string
     const value = fields[at + 1] as string
-    if (!isFit(fit.names, name, isName) || !isFit(fit.values, value, isValue)) return undefined
+    if (!isName(name) || !isValue(value)) return undefined
     if (name.length === 4 && name.toLowerCase() === 'date') dated = true
     head += `${name}: ${value}\r\n`
   }

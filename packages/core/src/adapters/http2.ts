@@ -4,6 +4,7 @@ import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
 import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue } from '../http/fields.ts'
+import { goneSignal } from './gone.ts'
 
 /** What an HTTP/2 server calls for each stream. `rawHeaders` are there on every version of Node, beside its own reading of them. */
 export type Http2StreamListener = (
@@ -53,12 +54,7 @@ class Http2Request implements CdnRequest {
   }
 
   get signal(): AbortSignal {
-    if (this.#signal === undefined) {
-      const controller = new AbortController()
-      if (this.#stream.closed || this.#stream.destroyed) controller.abort()
-      this.#stream.once('close', () => controller.abort())
-      this.#signal = controller.signal
-    }
+    this.#signal ??= goneSignal(this.#stream, this.#stream.closed || this.#stream.destroyed)
     return this.#signal
   }
 

@@ -4,6 +4,7 @@ import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
 import { leave, letGo } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
+import { goneSignal } from './gone.ts'
 import { targetOf } from './target.ts'
 
 export { type AtHand, type AtHandOptions, answerAtHand } from './at-hand.ts'
@@ -76,13 +77,8 @@ class NodeRequest implements CdnRequest {
   }
 
   get signal(): AbortSignal {
-    if (this.#signal === undefined) {
-      const controller = new AbortController()
-      if (this.#response.closed || this.#request.socket.destroyed) controller.abort()
-      // A finished response closes, too; then nobody listens any more.
-      this.#response.once('close', () => controller.abort())
-      this.#signal = controller.signal
-    }
+    // A finished response closes, too; then nobody listens any more.
+    this.#signal ??= goneSignal(this.#response, this.#response.closed || this.#request.socket.destroyed)
     return this.#signal
   }
 

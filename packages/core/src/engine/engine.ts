@@ -50,7 +50,6 @@ import { named, type PurgeWhat, wouldPurge } from './purge-what.ts'
 import { type Purge, softened } from './purges.ts'
 import { type PurgeJournal, type PurgeStats, Purging } from './purging.ts'
 import { Absences, Invalidations } from './recent.ts'
-import { Repeats } from './repeats.ts'
 import { RequestWith } from './request-with.ts'
 
 export interface EngineOptions extends Settings {
@@ -175,7 +174,6 @@ export class Engine implements Handler {
   readonly #storing = new Map<CacheKey, Promise<void>>()
   readonly #background = new Background()
   readonly #absences = new Absences()
-  readonly #repeats = new Repeats()
   readonly #purging: Purging
   readonly #invalidations = new Invalidations()
   readonly #sinkFailures: number[]
@@ -472,10 +470,11 @@ export class Engine implements Handler {
   #serve(exchange: Exchange, route: OriginRoute, star: string, found: StoredResponse, age: number): Answer | undefined {
     const { meta } = found
     exchange.aged(meta, age)
-    const { host, reason, ttl } = exchange
-    const circumstances = { host, reason, ttl, age: Math.floor(age) }
+    const { reason, ttl } = exchange
+    const { repeats } = exchange.host
+    const circumstances = { reason, ttl, age: Math.floor(age) }
     const isPlain = exchange.request.method === 'GET' && !exchange.isPersonal && !asksForLess(exchange.request.fields)
-    const repeat = isPlain ? this.#repeats.get(meta, circumstances) : undefined
+    const repeat = isPlain ? repeats.get(meta, circumstances) : undefined
     const again = repeat && found.open?.()
     if (repeat !== undefined && again !== undefined) return exchange.repeat(repeat, again)
     const part = partFor(exchange.request.method, exchange.request.fields, meta, meta.length, exchange.at)
@@ -486,7 +485,7 @@ export class Engine implements Handler {
     if (whole !== undefined) {
       const body = part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1)
       exchange.respond(part.status, part.fields, body, age)
-      if (isPlain) this.#repeats.set(meta, { ...circumstances, status: exchange.status, fields: exchange.fields })
+      if (isPlain) repeats.set(meta, { ...circumstances, status: exchange.status, fields: exchange.fields })
       return exchange
     }
     if (exchange.isUrgent) return undefined

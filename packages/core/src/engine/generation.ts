@@ -6,6 +6,7 @@ import type { Route } from '../policy/route.ts'
 import { Router } from '../policy/router.ts'
 import type { Trust } from './client.ts'
 import type { Exchange } from './exchange.ts'
+import { Repeats } from './repeats.ts'
 
 /** What can be replaced while requests are under way. */
 export interface Settings {
@@ -15,8 +16,7 @@ export interface Settings {
   readonly maxRequestBodyBytes: number
   /** Whose word about the client counts. */
   readonly trust: Trust
-  /** Larger bodies are kept in slices of so many bytes. */
-  /** `undefined`: as memory allows. */
+  /** Larger bodies are kept in slices of so many bytes. `undefined`: as memory allows. */
   readonly sliceBytes: number | undefined
 }
 
@@ -37,6 +37,7 @@ export class Generation {
   readonly clock: Clock
   readonly settings: Settings
   readonly router: Router<Origin>
+  readonly repeats = new Repeats()
   readonly #options: GenerationOptions
   /** One for each exchange, each body on its way and each revalidation; and one until it is replaced. */
   #users = 1

@@ -3,12 +3,10 @@ import type { Fields } from '../http/fields.ts'
 import type { StoredMeta } from '../http/stored-response.ts'
 import type { Seconds } from '../http/time.ts'
 import type { Reason } from '../policy/reasons.ts'
-import type { Generation } from './generation.ts'
 import type { Kept } from './messages.ts'
 
 /** What an answer to a plain GET depends on besides the stored response. */
 export interface Circumstances {
-  readonly host: Generation
   readonly reason: Reason
   readonly age: Seconds
   readonly ttl: Seconds | undefined
@@ -27,11 +25,9 @@ export class Repeats {
   readonly #repeats = new Map<StoredMeta, Repeat>()
 
   /** \`undefined\`: not for this age, or not lately. */
-  get(meta: StoredMeta, { host, reason, age, ttl }: Circumstances): Repeat | undefined {
+  get(meta: StoredMeta, { reason, age, ttl }: Circumstances): Repeat | undefined {
     const repeat = this.#repeats.get(meta)
-    return repeat !== undefined && repeat.age === age && repeat.ttl === ttl && repeat.reason === reason && repeat.host === host
-      ? repeat
-      : undefined
+    return repeat !== undefined && repeat.age === age && repeat.ttl === ttl && repeat.reason === reason ? repeat : undefined
   }
 
   set(meta: StoredMeta, repeat: Omit<Repeat, 'kept'>): void {

@@ -1,5 +1,6 @@
 // The heads of requests, as far as they are beyond doubt: a subset of RFC 9112 that every parser reads in the same way.
-import type { Fields } from './fields.ts'
+import { type Fields, isFieldName } from './fields.ts'
+import { knowing } from './known.ts'
 
 /** A complete request that has no body and leaves the connection open. */
 export interface RequestHead {
@@ -14,23 +15,13 @@ export interface RequestHead {
 }
 
 const REQUEST_LINE = /(GET|HEAD) (\/[!"$-[\]-~]*) HTTP\/1\.1\r\n/y
-const NAME = /^[\w!#$%&'*+.^`|~-]+$/
 const NOT_OF_A_VALUE = /[^\t -~\x80-\xff]/
 const HOST = /^[\w.-]+(?::\d{1,5})?$/
 
 /** More is left to those who count: limits are theirs. */
 const MAX_FIELDS = 100
 
-/** Names that have been looked at: there are few, and each comes with every request. */
-const names = new Set<string>()
-const MAX_NAMES = 500
-
-function isName(text: string): boolean {
-  if (names.has(text)) return true
-  const is = NAME.test(text)
-  if (is && names.size < MAX_NAMES) names.add(text)
-  return is
-}
+const isName = knowing(isFieldName, 500)
 
 const SPACE = 32
 const TAB = 9

@@ -1,7 +1,8 @@
 // What is at hand, on the bare connection: the same bytes as from node:http, in the same order, whatever else is asked in between.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { createServer as createTcpServer } from 'node:net'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { setImmediate as soon } from 'node:timers/promises'
 import { type Cdn, type CdnConfig, type CdnRequest, createCdn, type LogEntry, type Origin } from '@simple-cdn/core'
@@ -280,7 +281,82 @@ describe('a connection', () => {
   })
 })
 
+describe('a connection that is silent', () => {
+  it('is told so before its first request, and ended after an answer, when the time that the server allows is over', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const { port, server } = await site(t)
+    server.headersTimeout = 5_000
+    server.keepAliveTimeout = 3_000
+    const [silent, answered] = [await rawClient(port), await rawClient(port, request('/text'))]
+    await answered.until('hello')
+    t.mock.timers.tick(3_000)
+    for (let turn = 0; turn < 3; turn++) await soon()
+    assert.deepEqual([silent.ended(), answered.ended()], [false, false])
+    // Node gives a second on top, for a request that is on its way.
+    t.mock.timers.tick(1_500)
+    assert.match(await answered.end(), /hello$/)
+    assert.equal(silent.ended(), false)
+    t.mock.timers.tick(1_500)
+    assert.match(await silent.end(), /^HTTP\/1\.1 408 Request Timeout\r\n/)
+  })
+
+  it('has all its time again with each request', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const { port, server } = await site(t)
+    server.keepAliveTimeout = 3_000
+    const client = await rawClient(port)
+    for (let asked = 1; asked <= 3; asked++) {
+      client.send(request('/text'))
+      await client.until((received) => received.split('hello').length > asked)
+      t.mock.timers.tick(3_500)
+    }
+    assert.equal(client.ended(), false)
+    client.socket.destroy()
+  })
+})
+
+describe('a client that stays', () => {
+  it('leaves nothing behind with each request, though each has something asked for again in the background', async (t) => {
+    const { cdn, atHand } = await site(t)
+    const signals = new Set<AbortSignal>()
+    const { handleNow } = cdn
+    t.mock.method(cdn, 'handleNow', (asked: CdnRequest) => {
+      signals.add(asked.signal)
+      return handleNow.call(cdn, asked)
+    })
+    const sockets: Socket[] = []
+    const tcp = createTcpServer({ allowHalfOpen: true }, (socket) => {
+      sockets.push(socket)
+      atHand.accept(socket)
+    })
+    t.after(() => tcp.close())
+    const client = await rawClient(await listening(tcp))
+    for (let asked = 1; asked <= 20; asked++) {
+      client.send(request('/text'))
+      await client.until((received) => received.split('hello').length > asked)
+    }
+    assert.equal(signals.size, 1)
+    assert.ok((sockets[0]?.listenerCount('close') ?? 0) < 5)
+    client.socket.destroy()
+    await once(sockets[0] as Socket, 'close')
+    assert.equal([...signals][0]?.aborted, true)
+  })
+})
+
 describe('a server that stops', () => {
+  it('cuts off who takes longer than it may', async (t) => {
+    const { port, plainPort, atHand, logged, entries } = await site(t, { large: 6_000_000, config: { slice: '8mb' } })
+    await store(plainPort, '/large')
+    const before = (await logged(2)).length
+    const slow = await rawClient(port)
+    slow.socket.pause()
+    await sendApart(slow, [request('/large')])
+    await atHand.drain({ graceMs: 50 })
+    await logged(before + 1)
+    assert.equal(entries.at(-1)?.complete, false)
+    slow.socket.destroy()
+  })
+
   it('ends connections that have nothing under way, and lets the others finish', async (t) => {
     const { port, plainPort, atHand } = await site(t, { large: 6_000_000, config: { slice: '8mb' } })
     await store(plainPort, '/large')
