@@ -1,14 +1,4 @@
-// How testing's JavaScript is made; its declarations come from `tsc -b`.
-import { defineConfig } from 'tsup'
+import { built } from '../../tsup.shared.ts'
 
-export default defineConfig({
-  entry: ['src/index.ts'],
-  format: 'esm',
-  platform: 'node',
-  target: 'node22',
-  dts: false,
-  // node:test has no name without it.
-  removeNodeProtocol: false,
-  // Declarations are another tool's output, in the same folder.
-  clean: ['!**/*.d.ts', '!.tsbuildinfo'],
-})
+// node:test has no name without it.
+export default built(['src/index.ts'], { removeNodeProtocol: false })

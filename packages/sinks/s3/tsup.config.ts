@@ -1,12 +1,3 @@
-// How sink-s3's JavaScript is made; its declarations come from `tsc -b`.
-import { defineConfig } from 'tsup'
+import { built } from '../../../tsup.shared.ts'
 
-export default defineConfig({
-  entry: ['src/index.ts'],
-  format: 'esm',
-  platform: 'node',
-  target: 'node22',
-  dts: false,
-  // Declarations are another tool's output, in the same folder.
-  clean: ['!**/*.d.ts', '!.tsbuildinfo'],
-})
+export default built(['src/index.ts'])
