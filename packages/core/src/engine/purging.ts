@@ -1,4 +1,5 @@
 // Purges of this machine: applied at once, kept in the journal, and shared with other machines over the bus, if there is one.
+import { LRUCache } from 'lru-cache'
 import type { StoredMeta } from '../http/stored-response.ts'
 import type { Clock, Millis } from '../http/time.ts'
 import { thisPlace } from '../log/place.ts'
@@ -51,7 +52,7 @@ export class Purging {
   readonly #options: PurgingOptions
   readonly #purges = new Purges()
   /** When each was applied here, by its id. */
-  readonly #own = new Map<string, Millis>()
+  readonly #own = new LRUCache<string, Millis>({ max: MAX_OWN })
   /** When the origin was asked last. A clock may be set back; what was asked for before a purge is purged all the same. */
   #lastAsked: Millis = 0
   #applied = 0
@@ -104,7 +105,7 @@ export class Purging {
       await this.#keep(purge)
       return purge
     }
-    this.#remember(purge)
+    this.#own.set(purge.id, purge.at)
     try {
       // Written down here when it comes back.
       await bus.publish(purge)
@@ -169,12 +170,6 @@ export class Purging {
     }
     if (!Number.isFinite(trustForMs)) return
     this.#doubts ??= clock.after(trustForMs, () => this.#purges.doubtUntil(Number.POSITIVE_INFINITY))
-  }
-
-  #remember({ id, at }: Purge): void {
-    this.#own.set(id, at)
-    const [oldest] = this.#own.size > MAX_OWN ? this.#own.keys() : []
-    if (oldest !== undefined) this.#own.delete(oldest)
   }
 
   async #keep(purge: Purge, cursor?: string): Promise<void> {
