@@ -59,6 +59,7 @@ export class Purging {
   #notKept = 0
   #current: boolean
   #doubts: (() => void) | undefined
+  #isClosed = false
 
   constructor(options: PurgingOptions) {
     this.#options = options
@@ -139,8 +140,9 @@ export class Purging {
   }
 
   async close(): Promise<void> {
-    this.#doubts?.()
+    this.#isClosed = true
     await this.#options.bus?.close().catch(() => undefined)
+    this.#doubts?.()
     await this.#options.journal?.close().catch(() => undefined)
   }
 
@@ -160,6 +162,8 @@ export class Purging {
   }
 
   #hears(isCurrent: boolean): void {
+    // A bus that lets go of its connection says that it hears nothing, and a timer would hold all this for as long as `trustFor` says.
+    if (this.#isClosed) return
     const { clock, trustForMs } = this.#options
     this.#current = isCurrent
     if (isCurrent) {

@@ -52,6 +52,24 @@ function purging() {
   return { made, state, to: state.subscriber as PurgeSubscriber }
 }
 
+describe('purging that is closed', () => {
+  it('leaves no timer behind, whatever the bus says on its way out and after that', async () => {
+    const { made, state, to } = purging()
+    to.hears(true)
+    await made.close()
+    to.hears(false)
+    assert.equal(state.waiting.size, 0)
+  })
+
+  it('leaves none behind of a bus that could not be heard before, either', async () => {
+    const { made, state, to } = purging()
+    to.hears(false)
+    assert.equal(state.waiting.size, 1)
+    await made.close()
+    assert.equal(state.waiting.size, 0)
+  })
+})
+
 describe('a purge of this machine that comes back from the bus', () => {
   it('is known while no more than 10,000 others were purged since, and is applied once more after that', async () => {
     const { made, state, to } = purging()
