@@ -1,4 +1,5 @@
 // How a purge reaches every machine: by the bus, or, without one, by asking each admin listener, and telling machines that come back what they have missed.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { PurgeStatus } from 'simple-cdn'
 import type { Machine } from './machines.ts'
 
@@ -11,6 +12,8 @@ export interface Purger {
 
 /** More than this a machine cannot have missed: then everything it has is purged. */
 const MAX_OWED = 10_000
+/** The admin listener takes no more at once. */
+const MAX_SELECTORS = 1_000
 const PATIENCE_MS = 20_000
 /** A purge is safe to repeat. */
 const MOST_TRIES = 5
@@ -61,14 +64,19 @@ export function adminPurger(machines: readonly Machine[], token: string): Purger
   }
 
   async function post(machine: Machine, purge: readonly object[]): Promise<void> {
-    const response = await fetch(`${machine.adminUrl}/purge`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${token}` },
-      body: JSON.stringify({ purge }),
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    })
-    if (!response.ok) throw new Error(`${machine.id} answered ${response.status} to a purge: ${await response.text()}`)
-    await response.arrayBuffer()
+    for (;;) {
+      const response = await fetch(`${machine.adminUrl}/purge`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${token}` },
+        body: JSON.stringify({ purge }),
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      })
+      const text = await response.text()
+      if (response.ok) return
+      // A minute has room for `purge.perMinute`, and a machine may be owed more than that.
+      if (response.status !== 429) throw new Error(`${machine.id} answered ${response.status} to a purge: ${text}`)
+      await sleep(1000 * Number(response.headers.get('Retry-After')))
+    }
   }
 
   return {
@@ -92,8 +100,9 @@ export function adminPurger(machines: readonly Machine[], token: string): Purger
     returned: (machine) =>
       inTurn(machine, async () => {
         const missed = owed.get(machine) ?? []
-        if (missed.length > 0)
-          await post(machine, missed.length > MAX_OWED ? [{ everything: true }] : missed.map((url) => ({ url })))
+        const purges = missed.length > MAX_OWED ? [{ everything: true }] : missed.map((url) => ({ url }))
+        for (let from = 0; from < purges.length; from += MAX_SELECTORS)
+          await post(machine, purges.slice(from, from + MAX_SELECTORS))
         owed.delete(machine)
       }),
   }
