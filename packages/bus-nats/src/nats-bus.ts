@@ -137,8 +137,9 @@ export function nats(options: NatsBusOptions): PurgeBus {
       try {
         if (connection === undefined || connection.isClosed()) await open()
         if (isClosed) break
-        before = ''
-        await session()
+        await session(() => {
+          before = ''
+        })
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
         // Said once, and not every second.
@@ -192,8 +193,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
     }
   }
 
-  /** Ends, or throws, when it has to begin anew. */
-  async function session(): Promise<void> {
+  /** Ends, or throws, when it has to begin anew. All is well when nothing has failed by the time that it looks at the stream. */
+  async function session(isWell: () => void): Promise<void> {
     const jsm = manager as JetStreamManager
     const nc = connection as NatsConnection
     await place(await streamInfo(jsm))
@@ -230,6 +231,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
         }
         if (info.created !== stream || info.state.last_seq < before) throw new Error('the stream is not what it was')
         target = info.state.last_seq
+        if (failure === undefined) isWell()
         stuck = seen < target && seen === last ? stuck + 1 : 0
         heard()
       }

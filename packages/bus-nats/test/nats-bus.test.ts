@@ -4,7 +4,7 @@ import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
+import { type Clock, type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
 import { dnsMachines, type NatsBusOptions, nats } from '../src/index.ts'
 import { machineOf, orderText, tokenOf } from '../src/messages.ts'
 import { type NatsServers, natsIsMissing, startNats } from './nats-server.ts'
@@ -13,6 +13,15 @@ const missing = natsIsMissing()
 
 function purge(id: string, value = id): Purge {
   return { id, at: systemClock.now(), soft: false, kind: 'surrogate-key', value }
+}
+
+/** A server is as fast as it is, so a clock that stands still would not do: this one runs so many times faster. */
+function hurried(times: number): Clock {
+  const begun = systemClock.now()
+  return {
+    now: () => begun + times * (systemClock.now() - begun),
+    after: (ms, callback) => systemClock.after(ms / times, callback),
+  }
 }
 
 interface Machine {
@@ -45,7 +54,11 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
   /** A stream of its own for each test. */
   function group(t: TestContext, shared: Partial<NatsBusOptions> = {}) {
     const name = `test-${names++}`
-    const open = async (machine: string, { cursor, keep = async () => undefined }: Start = {}, wait = true): Promise<Machine> => {
+    const open = async (
+      machine: string,
+      { cursor, keep = async () => undefined, clock = systemClock }: Start = {},
+      wait = true,
+    ): Promise<Machine> => {
       const bus = nats({ servers: server.urls, name, machine, ...shared })
       t.after(() => bus.close())
       const [heard, said]: [string[], string[]] = [[], []]
@@ -54,7 +67,7 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
       bus.subscribe({
         cursor,
         machine: 'host',
-        clock: systemClock,
+        clock,
         async apply({ id }, at) {
           heard.push(id)
           await keep(id)
@@ -79,6 +92,7 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
   interface Start {
     readonly cursor?: string | undefined
     readonly keep?: (id: string) => Promise<void>
+    readonly clock?: Clock
   }
 
   test('reach every machine, in one order, with receipts that say who and when', async (t) => {
@@ -199,6 +213,29 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     isFull = false
     await until(() => heard.filter((id) => id === 'q').length === 2 && heard.at(-1) === 'r')
     assert.deepEqual(heard.slice(-2), ['q', 'r'])
+  })
+
+  test('that fail to be kept, time and again, are said once; and once more when it had been well in between', async (t) => {
+    const { open } = group(t)
+    let isFull = true
+    const keep = async () => {
+      if (isFull) throw new Error('no space left')
+    }
+    const { bus, heard, said } = await open('a', { keep, clock: hurried(20) })
+    const lines = (): number => said.filter((line) => /no space left/.test(line)).length
+    const come = (): number => heard.filter((id) => id === 'p').length
+    await bus.publish(purge('p'))
+    await until(() => come() >= 5)
+    assert.equal(lines(), 1)
+    isFull = false
+    const before = come()
+    await until(() => come() > before)
+    // Until it has looked at the stream, which it does every 5 s.
+    await sleep(500)
+    isFull = true
+    await bus.publish(purge('q'))
+    await until(() => lines() === 2)
+    isFull = false
   })
 
   test('do not pass a machine by whose consumer stands further than it does, as after going back to an older disk', async (t) => {
