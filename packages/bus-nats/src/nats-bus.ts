@@ -99,6 +99,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
   let subscriber: PurgeSubscriber | undefined
   let connection: NatsConnection | undefined
   let manager: JetStreamManager | undefined
+  let isConnected = false
+  let wasConnected = false
   let isClosed = false
   let running: Promise<void> | undefined
   /** Ends what waits: a pause, or a session that has nothing to do. */
@@ -111,8 +113,9 @@ export function nats(options: NatsBusOptions): PurgeBus {
   let safe = 0
   /** Resolves when all that has been applied in this session is safe; once something is not, nothing behind it is either. */
   let keeping: Promise<void> = Promise.resolve()
-  /** What the stream had when it was looked at last. */
-  let target = Number.POSITIVE_INFINITY
+  /** What the stream had when it was looked at last; whether it was, since this machine was cut off. */
+  let target = 0
+  let isTargetKnown = false
 
   const cursorAt = (sequence: number): string => `${stream}/${sequence}`
 
@@ -166,6 +169,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
     })
     connection = opened
     if (isClosed) return void opened.close()
+    connects(true)
+    watchConnection(opened).catch(() => undefined)
     manager = await jetstreamManager(opened, { timeout: ATTEMPT_MS, checkAPI: false })
     opened.subscribe(`${name}.receipts.${tokenOf(machine)}`, {
       callback: (error, message) => (error === null ? received(receiptOf(message.string())) : refused(error)),
@@ -177,7 +182,6 @@ export function nats(options: NatsBusOptions): PurgeBus {
         if (receipt !== undefined) message.respond(JSON.stringify(receipt))
       },
     })
-    watchConnection(opened).catch(() => undefined)
   }
 
   /** Purges come all the same. */
@@ -187,10 +191,20 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   async function watchConnection(opened: NatsConnection): Promise<void> {
     for await (const { type } of opened.status()) {
-      if (type === 'disconnect') cutOff()
-      // Looks at once.
-      if (type === 'reconnect') wake?.()
+      if (type === 'disconnect') connects(false)
+      if (type === 'reconnect') connects(true)
     }
+    if (connection === opened) connects(false)
+  }
+
+  function connects(is: boolean): void {
+    if (is === isConnected) return
+    isConnected = is
+    if (wasConnected && !isClosed) told(is ? 'connected again' : 'cut off from NATS')
+    wasConnected = true
+    if (!is) cutOff()
+    // Looks at once.
+    else wake?.()
   }
 
   /** Ends, or throws, when it has to begin anew. All is well when nothing has failed by the time that it looks at the stream. */
@@ -215,7 +229,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
     try {
       for (let stuck = 0, last = seen; !isClosed && stuck < 2; last = seen) {
         // Who is behind looks again soon: what it asked for may have gone with the server that it asked.
-        if (failure === undefined) await pause(seen >= target ? LOOK_EVERY_MS : ATTEMPT_MS)
+        if (failure === undefined) await pause(hasAll() ? LOOK_EVERY_MS : ATTEMPT_MS)
         if (failure !== undefined) throw failure
         if (isClosed || nc.isClosed()) return
         // More may come while the stream is asked how far it is.
@@ -230,7 +244,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
           continue
         }
         if (info.created !== stream || info.state.last_seq < before) throw new Error('the stream is not what it was')
-        target = info.state.last_seq
+        aimAt(info.state.last_seq)
         if (failure === undefined) isWell()
         stuck = seen < target && seen === last ? stuck + 1 : 0
         heard()
@@ -273,7 +287,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   /** Where this machine stands on the stream. What it cannot have heard purges everything. */
   async function place({ created, state: { first_seq, last_seq } }: StreamInfo): Promise<void> {
-    target = last_seq
+    aimAt(last_seq)
     const [known, sequence] = (stream === undefined ? subscriber?.cursor : cursorAt(safe))?.split('/') ?? []
     stream = created
     seen = Number(sequence)
@@ -323,12 +337,22 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   /** How far the stream is has to be asked anew, before this machine counts as current. */
   function cutOff(): void {
-    target = Number.POSITIVE_INFINITY
+    isTargetKnown = false
     subscriber?.hears(false)
   }
 
+  function aimAt(sequence: number): void {
+    target = sequence
+    // An answer that was here before the connection was lost says nothing of what came since.
+    isTargetKnown = isConnected
+  }
+
+  function hasAll(): boolean {
+    return isTargetKnown && seen >= target
+  }
+
   function heard(): void {
-    if (seen >= target && connection?.isClosed() === false) subscriber?.hears(true)
+    if (hasAll() && isConnected) subscriber?.hears(true)
   }
 
   /** In the order of the stream. A number that is missing is a purge that is missing, whoever took it away. */
@@ -477,8 +501,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
     publish,
     status,
     stats: () => ({
-      connected: connection?.isClosed() === false,
-      behind: Number.isFinite(target) ? Math.max(0, target - seen) : 0,
+      connected: isConnected,
+      behind: Math.max(0, target - seen),
       ...counts,
     }),
     async close() {

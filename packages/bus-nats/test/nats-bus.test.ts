@@ -333,8 +333,11 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     t.after(() => own.stop())
     const { open, name } = group(t, { servers: own.urls, connection: { reconnectTimeWait: 4_000, reconnectJitter: 0 } })
     const machine = await open('a')
+    const ofConnection = (): string[] => machine.said.filter((line) => /cut off|connected/.test(line))
+    assert.deepEqual([machine.bus.stats().connected, ofConnection()], [true, []])
     await own.servers[0]?.signal('SIGKILL')
     await until(() => !machine.isCurrent)
+    assert.equal(machine.bus.stats().connected, false)
     const published = (async () => {
       // While the machine waits before it connects again.
       const nc = await connect({ servers: own.urls as string[], waitOnFirstConnect: true, reconnectTimeWait: 1 })
@@ -346,6 +349,28 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     await published
     await until(() => machine.heard.includes('p299') && machine.isCurrent)
     assert.deepEqual(machine.currentAt, [1, 301])
+    assert.equal(machine.bus.stats().connected, true)
+    assert.deepEqual(ofConnection(), [`purges (${name}): cut off from NATS`, `purges (${name}): connected again`])
+    await machine.bus.close()
+    assert.equal(machine.bus.stats().connected, false)
+    assert.equal(ofConnection().length, 2)
+  })
+
+  test('that a machine has yet to apply are still counted while it is cut off', async (t) => {
+    const own = await startNats()
+    t.after(() => own.stop())
+    const { open, name } = group(t, { servers: own.urls })
+    // A disk that takes nothing: no more than 1,000 purges come before one is safe.
+    const { promise: never } = Promise.withResolvers<void>()
+    const { bus } = await open('a', { keep: () => never, clock: hurried(10) })
+    const nc = await connect({ servers: own.urls as string[] })
+    for (let id = 0; id < 1_100; id++) nc.publish(`${name}.purges`, orderText(purge(`p${id}`), 'b'))
+    await nc.flush()
+    await nc.close()
+    await until(() => bus.stats().behind > 0)
+    await own.servers[0]?.signal('SIGKILL')
+    await until(() => !bus.stats().connected)
+    assert.ok(bus.stats().behind > 0)
   })
 })
 
