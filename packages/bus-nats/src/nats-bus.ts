@@ -14,16 +14,10 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream'
 import { connect, type NatsConnection, type NodeConnectionOptions, nanos } from '@nats-io/transport-node'
-import {
-  type Clock,
-  type Purge,
-  type PurgeBus,
-  type PurgeReceipt,
-  type PurgeStatus,
-  type PurgeSubscriber,
-  systemClock,
-} from '@simple-cdn/core'
+import { type Clock, type Purge, type PurgeBus, type PurgeSubscriber, systemClock } from '@simple-cdn/core'
+import { LRUCache } from 'lru-cache'
 import { machineOf, type Order, orderOf, orderText, type Receipt, receiptOf, tokenOf } from './messages.ts'
+import { receiptsOf } from './receipts.ts'
 
 export interface NatsBusOptions {
   /** "nats://10.0.0.1:4222", or all servers of a cluster; those that one knows of are found. */
@@ -62,20 +56,10 @@ const LOOK_EVERY_MS = 5_000
 /** Purges that are applied and not acknowledged yet. */
 const MAX_UNACKNOWLEDGED = 1_000
 const ACKNOWLEDGE_MS = 10_000
-/** Purges whose receipts are remembered, of one's own and on the side of whoever applies them: some 3 MB each at most. */
+/** Receipts that are remembered: of this machine for whoever asks, and again as many of all machines. 200 bytes each: 2 MB, twice. */
 const MAX_RECEIPTS = 10_000
-const MAX_PUBLISHED = 1_000
-const MAX_MACHINES = 1_000
 const ASK_MS = 500
 const CLOSE_MS = 2_000
-
-/** A purge of this machine, and who has applied it. */
-interface Published {
-  sequence: number
-  readonly receipts: Map<string, Receipt>
-  /** Those who wait for the next. */
-  readonly waiting: Set<() => void>
-}
 
 /**
  * Purges on the stream `name`, for `purge: { bus: nats({ servers }) }`. It belongs to one CDN, and connects when that is created; a machine
@@ -92,8 +76,11 @@ export function nats(options: NatsBusOptions): PurgeBus {
   const subject = `${name}.purges`
   const keepMs = keepDays * 86_400_000
   const counts = { published: 0, failed: 0, gaps: 0 }
-  const published = new Map<string, Published>()
-  const applied = new Map<string, Receipt>()
+  const applied = new LRUCache<string, Receipt>({ max: MAX_RECEIPTS })
+  const receipts = receiptsOf({ max: MAX_RECEIPTS, clock: () => clock, machines: expectedMachines, consumers, ask })
+  /** What `machines()` said last, and whether it says anything. */
+  let expected: readonly string[] | undefined
+  let isExpectedKnown = true
   let clock: Clock = systemClock
   let machine = ''
   let subscriber: PurgeSubscriber | undefined
@@ -389,32 +376,26 @@ export function nats(options: NatsBusOptions): PurgeBus {
 
   function sendReceipt({ purge: { id }, from }: Order, sequence: number): void {
     const receipt: Receipt = { id, machine, sequence, appliedAt: clock.now() }
-    remember(applied, id, receipt, MAX_RECEIPTS)
-    if (from === machine) received(receipt)
+    applied.set(id, receipt)
+    receipts.take(receipt)
     // Who did not get it asks.
-    else if (connection?.isClosed() === false) connection.publish(`${name}.receipts.${tokenOf(from)}`, JSON.stringify(receipt))
+    if (from !== machine && connection?.isClosed() === false)
+      connection.publish(`${name}.receipts.${tokenOf(from)}`, JSON.stringify(receipt))
   }
 
   function received(receipt: Receipt | undefined): void {
-    const purge = published.get(receipt?.id ?? '')
-    if (receipt === undefined || purge === undefined || purge.receipts.size >= MAX_MACHINES) return
-    purge.receipts.set(receipt.machine, receipt)
-    for (const resolve of purge.waiting) resolve()
+    if (receipt !== undefined) receipts.take(receipt)
   }
 
   async function publish(purge: Purge): Promise<void> {
     const end = clock.now() + PUBLISH_MS
-    const own: Published = { sequence: 0, receipts: new Map(), waiting: new Set() }
-    // Before it is out: a receipt may be here before the acknowledgement.
-    remember(published, purge.id, published.get(purge.id) ?? own, MAX_PUBLISHED)
     for (;;) {
       try {
         if (manager === undefined || connection?.isClosed() !== false) throw new Error('not connected')
         const { seq } = await manager
           .jetstream()
           .publish(subject, orderText(purge, machine), { msgID: purge.id, timeout: ATTEMPT_MS })
-        const known = published.get(purge.id)
-        if (known !== undefined) known.sequence = seq
+        receipts.standsAt(purge.id, seq)
         counts.published++
         return
       } catch (error) {
@@ -427,67 +408,37 @@ export function nats(options: NatsBusOptions): PurgeBus {
     }
   }
 
-  async function status(id: string, { waitMs = 0 }: { waitMs?: number } = {}): Promise<PurgeStatus> {
-    const end = clock.now() + waitMs
-    if (manager === undefined || connection === undefined) throw new Error(`${name} is not connected to NATS`)
-    const own = published.get(id)
-    const expected = await expectedMachines()
-    const owes = ({ num_waiting }: ConsumerInfo): boolean => expected === undefined || num_waiting > 0
-    const consumers = await listed(manager)
-    const all = new Set([...(expected ?? []), ...consumers.filter(owes).map((consumer) => machineOf(consumer.name))])
-    while (own !== undefined && [...all].some((each) => !own.receipts.has(each)) && clock.now() < end) await another(own, end)
-    const isComplete = own !== undefined && [...all].every((each) => own.receipts.has(each))
-    const receipts = isComplete ? own.receipts : await asked(connection, id, own?.receipts)
-    const sequence = own?.sequence || [...receipts.values()][0]?.sequence
-    if (sequence === undefined) return { id, machines: [] }
-    const now = isComplete ? consumers : await listed(manager)
-    for (const consumer of now.filter(owes)) all.add(machineOf(consumer.name))
-    return {
-      id,
-      machines: [...all].sort().map((each) => {
-        const consumer = now.find(({ name }) => name === tokenOf(each))
-        return receiptFor(each, receipts.get(each), consumer, sequence)
-      }),
-    }
-  }
-
   async function expectedMachines(): Promise<readonly string[] | undefined> {
     const { machines } = options
     if (typeof machines !== 'function') return machines
-    return machines().catch((error: Error) => {
-      told(`it is not known which machines there are (${error.message}): a receipt is expected of those that NATS knows`)
-      return undefined
-    })
+    try {
+      expected = await machines()
+      isExpectedKnown = true
+    } catch (error) {
+      // Said once, and not every second of a wait.
+      if (isExpectedKnown)
+        told(`it is not known which machines there are (${(error as Error).message}); those known before are expected`)
+      isExpectedKnown = false
+    }
+    return expected
   }
 
-  async function listed(jsm: JetStreamManager): Promise<readonly ConsumerInfo[]> {
-    const found: ConsumerInfo[] = []
-    for await (const consumer of jsm.consumers.list(name)) found.push(consumer)
+  async function consumers(): Promise<ReadonlyMap<string, ConsumerInfo>> {
+    const found = new Map<string, ConsumerInfo>()
+    for await (const consumer of (manager as JetStreamManager).consumers.list(name)) {
+      // One without a durable name is somebody who looks on.
+      if (consumer.config.durable_name !== undefined) found.set(machineOf(consumer.name), consumer)
+    }
     return found
   }
 
-  /** Resolves with the next receipt, or at the end. */
-  async function another({ waiting }: Published, end: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    waiting.add(resolve)
-    const cancel = clock.after(Math.max(0, end - clock.now()), resolve)
-    await promise
-    cancel()
-    waiting.delete(resolve)
-  }
-
-  async function asked(
-    nc: NatsConnection,
-    id: string,
-    known: ReadonlyMap<string, Receipt> = new Map(),
-  ): Promise<ReadonlyMap<string, Receipt>> {
-    const receipts = new Map(known)
+  async function* ask(id: string): AsyncIterable<Receipt> {
+    const nc = connection as NatsConnection
     const answers = await nc.requestMany(`${name}.status`, id, { strategy: 'stall', maxWait: ASK_MS, stall: ASK_MS / 4 })
     for await (const answer of answers) {
       const receipt = receiptOf(answer.string())
-      if (receipt?.id === id) receipts.set(receipt.machine, receipt)
+      if (receipt?.id === id) yield receipt
     }
-    return receipts
   }
 
   return {
@@ -499,7 +450,10 @@ export function nats(options: NatsBusOptions): PurgeBus {
       running = run()
     },
     publish,
-    status,
+    async status(id, { waitMs = 0 } = {}) {
+      if (manager === undefined) throw new Error(`${name} is not connected to NATS`)
+      return receipts.status(id, waitMs)
+    },
     stats: () => ({
       connected: isConnected,
       behind: Math.max(0, target - seen),
@@ -508,6 +462,7 @@ export function nats(options: NatsBusOptions): PurgeBus {
     async close() {
       isClosed = true
       wake?.()
+      receipts.close()
       await Promise.race([running, pauseForClose()])
       // Closing lets go of the socket, and of whoever hears of its errors: what was written last fails before that, if it does.
       await new Promise((resolve) => setImmediate(resolve))
@@ -516,25 +471,6 @@ export function nats(options: NatsBusOptions): PurgeBus {
   }
 }
 
-function receiptFor(
-  machine: string,
-  receipt: Receipt | undefined,
-  consumer: ConsumerInfo | undefined,
-  sequence: number,
-): PurgeReceipt {
-  if (receipt !== undefined) return { machine, state: 'applied', appliedAt: receipt.appliedAt }
-  if (consumer === undefined) return { machine, state: 'missing' }
-  if (consumer.ack_floor.stream_seq >= sequence) return { machine, state: 'applied' }
-  return { machine, state: consumer.num_waiting > 0 ? 'behind' : 'away' }
-}
-
 function isMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.status === 404
-}
-
-function remember<Value>(map: Map<string, Value>, key: string, value: Value, max: number): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.size > max ? map.keys() : []
-  if (oldest !== undefined) map.delete(oldest)
 }

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { type Clock, type Purge, type PurgeBus, systemClock } from '@simple-cdn/core'
+import { type Clock, type Purge, type PurgeBus, type PurgeStatus, systemClock } from '@simple-cdn/core'
 import { dnsMachines, type NatsBusOptions, nats } from '../src/index.ts'
 import { machineOf, orderText, tokenOf } from '../src/messages.ts'
 import { type NatsServers, natsIsMissing, startNats } from './nats-server.ts'
@@ -41,6 +41,11 @@ async function until(what: () => boolean, ms = 20_000): Promise<void> {
     if (systemClock.now() > end) assert.fail(`has not come true within ${ms} ms: ${what}`)
     await sleep(5)
   }
+}
+
+/** "a behind"; "b applied then", where it is known when. */
+function statesOf({ machines }: PurgeStatus): readonly string[] {
+  return machines.map(({ machine, state, appliedAt }) => `${machine} ${state}${appliedAt === undefined ? '' : ' then'}`)
 }
 
 describe('purges through NATS', { skip: missing ?? false }, () => {
@@ -118,14 +123,7 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     const [first, second] = [await open('a'), await open('b')]
     await first.bus.publish(purge('p'))
     await until(() => second.heard.includes('p'))
-    const status = await second.bus.status('p')
-    assert.deepEqual(
-      status.machines.map(({ machine, state }) => [machine, state]),
-      [
-        ['a', 'applied'],
-        ['b', 'applied'],
-      ],
-    )
+    assert.deepEqual(statesOf(await second.bus.status('p')), ['a applied then', 'b applied then'])
     assert.deepEqual((await second.bus.status('never heard of')).machines, [])
   })
 
@@ -275,6 +273,106 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
       machines.map(({ machine, state }) => `${machine} ${state}`),
       ['a applied', 'b applied'],
     )
+  })
+
+  /** `b` cannot keep what it hears until it is released; `a` has published "p". */
+  async function stuck(t: TestContext, clock: Clock, shared: Partial<NatsBusOptions> = {}) {
+    const { open } = group(t, shared)
+    const { promise, resolve: release } = Promise.withResolvers<void>()
+    const [a, b] = [await open('a', { clock }), await open('b', { clock, keep: () => promise })]
+    await a.bus.publish(purge('p'))
+    await until(() => b.heard.includes('p'))
+    return { open, a, b, release }
+  }
+
+  test('are not waited for any longer, when a machine goes meanwhile and does not come back', async (t) => {
+    const clock = hurried(10)
+    const { a, b } = await stuck(t, clock)
+    const begun = clock.now()
+    const waiting = a.bus.status('p', { waitMs: 200_000 })
+    await sleep(100)
+    await b.bus.close()
+    assert.deepEqual(statesOf(await waiting), ['a applied then', 'b away'])
+    assert.ok(clock.now() - begun < 50_000)
+  })
+
+  test('are waited for while a machine restarts', async (t) => {
+    const clock = hurried(5)
+    const { open, a, b } = await stuck(t, clock)
+    const waiting = a.bus.status('p', { waitMs: 100_000 })
+    await sleep(100)
+    await b.bus.close()
+    await sleep(300)
+    await open('b', { clock, cursor: b.cursor })
+    assert.deepEqual(statesOf(await waiting), ['a applied then', 'b applied then'])
+  })
+
+  test('are waited for on a machine that did not publish them, too', async (t) => {
+    const { open, a, b, release } = await stuck(t, systemClock)
+    const c = await open('c')
+    await c.bus.publish(purge('q'))
+    const waiting = [a, b].map(({ bus }) => bus.status('q', { waitMs: 20_000 }))
+    await until(() => b.heard.includes('q'))
+    assert.deepEqual(statesOf(await a.bus.status('q')), ['a applied then', 'b behind', 'c applied then'])
+    const begun = systemClock.now()
+    release()
+    for (const status of waiting) assert.deepEqual(statesOf(await status), ['a applied then', 'b applied then', 'c applied then'])
+    assert.ok(systemClock.now() - begun < 10_000)
+  })
+
+  test('are waited for where it is not known yet that they were published, and not for long where nobody has published them', async (t) => {
+    const clock = hurried(2)
+    const { open } = group(t)
+    const { promise: keeping, resolve: release } = Promise.withResolvers<void>()
+    const [a, b] = [await open('a', { clock, keep: () => keeping }), await open('b', { clock, keep: () => keeping })]
+    await a.bus.publish(purge('p'))
+    const waiting = b.bus.status('p', { waitMs: 40_000 })
+    // Until it has asked all, and nobody has answered.
+    await sleep(1_300)
+    release()
+    assert.deepEqual(statesOf(await waiting), ['a applied then', 'b applied then'])
+    const begun = clock.now()
+    assert.deepEqual(statesOf(await b.bus.status('q', { waitMs: 40_000 })), [])
+    assert.ok(clock.now() - begun < 20_000)
+  })
+
+  test('are not waited for any longer when the bus is closed', async (t) => {
+    const { a } = await stuck(t, systemClock)
+    const waiting = a.bus.status('p', { waitMs: 30_000 })
+    await sleep(100)
+    const closing = a.bus.close().then(() => 'closed')
+    assert.notEqual(await Promise.race([waiting, closing]), 'closed')
+    assert.deepEqual(statesOf(await waiting), ['a applied then', 'b behind'])
+  })
+
+  test('are not waited for by somebody who only looks on at the stream', async (t) => {
+    const { open, name } = group(t)
+    const { bus } = await open('a')
+    const nc = await connect({ servers: server.urls as string[] })
+    t.after(() => nc.close())
+    await (await jetstreamManager(nc)).consumers.add(name, { ack_policy: AckPolicy.None })
+    await bus.publish(purge('p'))
+    assert.deepEqual(statesOf(await bus.status('p', { waitMs: 5_000 })), ['a applied then'])
+  })
+
+  test('say once that it is not known which machines there are, and expect those that were known before', async (t) => {
+    let isKnown = true
+    const machines = async () => {
+      if (!isKnown) throw new Error('no DNS')
+      return ['a', 'b', 'never started']
+    }
+    const { a, release } = await stuck(t, hurried(10), { machines })
+    const expected = ['a applied then', 'b behind', 'never started missing']
+    assert.deepEqual(statesOf(await a.bus.status('p')), expected)
+    isKnown = false
+    assert.deepEqual(statesOf(await a.bus.status('p', { waitMs: 4_000 })), expected)
+    assert.equal(a.said.filter((line) => /no DNS/.test(line)).length, 1)
+    isKnown = true
+    await a.bus.status('p')
+    isKnown = false
+    release()
+    await a.bus.status('p', { waitMs: 4_000 })
+    assert.equal(a.said.filter((line) => /no DNS/.test(line)).length, 2)
   })
 
   test('survive a restart of the server while they are published: none is lost, none comes twice', async (t) => {

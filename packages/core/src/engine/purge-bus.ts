@@ -22,7 +22,7 @@ export interface PurgeBus {
   subscribe(subscriber: PurgeSubscriber): void
 
   /**
-   * Who has applied a purge, and who has not. With `waitMs`, resolves when all have, or after that time.
+   * Who has applied a purge, and who has not. With `waitMs`, resolves when all have that are there, or after that time.
    *
    * @throws Error when the bus cannot be asked.
    */
