@@ -17,7 +17,7 @@ import { connect, type NatsConnection, type NodeConnectionOptions, nanos } from 
 import { type Clock, type Purge, type PurgeBus, type PurgeSubscriber, systemClock } from '@simple-cdn/core'
 import { LRUCache } from 'lru-cache'
 import { machineOf, type Order, orderOf, orderText, type Receipt, receiptOf, tokenOf } from './messages.ts'
-import { receiptsOf } from './receipts.ts'
+import { receiptsOf, safeUpTo } from './receipts.ts'
 
 export interface NatsBusOptions {
   /** "nats://10.0.0.1:4222", or all servers of a cluster; those that one knows of are found. */
@@ -304,8 +304,8 @@ export function nats(options: NatsBusOptions): PurgeBus {
   async function consumerInfo(jsm: JetStreamManager): Promise<void> {
     const durable = tokenOf(machine)
     try {
-      const { ack_floor, num_ack_pending } = await jsm.consumers.info(name, durable)
-      if (ack_floor.stream_seq <= safe && num_ack_pending === 0) return
+      const consumer = await jsm.consumers.info(name, durable)
+      if (safeUpTo(consumer) <= safe && consumer.num_ack_pending === 0) return
       await jsm.consumers.delete(name, durable)
     } catch (error) {
       if (!isMissing(error)) throw error

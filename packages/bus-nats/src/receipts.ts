@@ -130,7 +130,7 @@ export function receiptsOf({ max, clock, machines, consumers, ask }: ReceiptsOpt
   function stateOf(id: string, machine: string, { consumer }: Standing): PurgeReceipt['state'] {
     if (receipts.has(keyOf(id, machine))) return 'applied'
     if (consumer === undefined) return 'missing'
-    if (consumer.ack_floor.stream_seq >= (sequences.get(id) as number)) return 'applied'
+    if (safeUpTo(consumer) >= (sequences.get(id) as number)) return 'applied'
     return isThere(consumer) ? 'behind' : 'away'
   }
 
@@ -152,6 +152,11 @@ export function receiptsOf({ max, clock, machines, consumers, ask }: ReceiptsOpt
 
 function keyOf(id: string, machine: string): string {
   return `${id} ${machine}`
+}
+
+/** What a machine has safe. A consumer begins behind that, and its floor is 0 until something is acknowledged. */
+export function safeUpTo({ ack_floor, config }: ConsumerInfo): number {
+  return Math.max(ack_floor.stream_seq, (config.opt_start_seq ?? 1) - 1)
 }
 
 /** A machine that is there has always asked for the next purge. */

@@ -118,13 +118,17 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     for (const { heard } of machines) assert.deepEqual(heard, all)
   })
 
-  test('can be asked about later, from any machine', async (t) => {
+  test('can be asked about later, from any machine, also one that was not there yet', async (t) => {
     const { open } = group(t)
     const [first, second] = [await open('a'), await open('b')]
     await first.bus.publish(purge('p'))
     await until(() => second.heard.includes('p'))
     assert.deepEqual(statesOf(await second.bus.status('p')), ['a applied then', 'b applied then'])
     assert.deepEqual((await second.bus.status('never heard of')).machines, [])
+    const third = await open('c')
+    const begun = systemClock.now()
+    assert.deepEqual(statesOf(await third.bus.status('p', { waitMs: 20_000 })), ['a applied then', 'b applied then', 'c applied'])
+    assert.ok(systemClock.now() - begun < 4_000)
   })
 
   test('published twice with the same id are one', async (t) => {
@@ -248,6 +252,18 @@ describe('purges through NATS', { skip: missing ?? false }, () => {
     await before.bus.close()
     const again = await open('a', { cursor })
     assert.deepEqual(again.heard, ['q'])
+  })
+
+  test('do not pass a machine by either whose consumer begins further than it does, and has acknowledged nothing', async (t) => {
+    const { open } = group(t)
+    const first = await open('a')
+    const { cursor } = first
+    for (const id of ['p', 'q']) await first.bus.publish(purge(id))
+    await until(() => first.heard.includes('q'))
+    const second = await open('b')
+    await second.bus.close()
+    const again = await open('b', { cursor })
+    assert.deepEqual(again.heard, ['p', 'q'])
   })
 
   test('name the machines that are expected and have not been heard of', async (t) => {
