@@ -1,8 +1,8 @@
 // From nothing to the first cached response, as a new user has it: `npm run bench:first-hit`, after `npm run build`. An empty home, an empty cache of
 // npm, the packed packages, the machine's own (old) Node if it has one; in a terminal, answering nothing but the origin.
-import { spawnSync } from 'node:child_process'
 import { performance } from 'node:perf_hooks'
-import { answered, freePort, oldNode, registry, site, user } from '../test/packed/support.ts'
+import { freePort } from '../packages/core/test/support/free-port.ts'
+import { answered, createInTerminal, hasTerminal, oldNode, registry, site, user } from '../test/packed/support.ts'
 
 const GOAL_S = 90
 
@@ -20,20 +20,7 @@ async function timed<Result>(what: string, work: () => Promise<Result>): Promise
 
 try {
   const create = 'npx --yes create-simple-cdn my-cdn'
-  const hasTerminal = spawnSync('script', ['--version']).status === 0
-  await timed(create, () =>
-    hasTerminal
-      ? me.run(`script --quiet --return --command "stty cols 100 rows 40; ${create}" /dev/null`, {
-          env: { TERM: 'xterm' },
-          answers: [
-            ['Where is your site?', `${origin.url}\r`],
-            ['Where will it run?', '\r'],
-            ['Where do the logs go?', '\r'],
-            ['How much disk', '\r'],
-          ],
-        })
-      : me.run(`${create} --yes --origin ${origin.url}`),
-  )
+  await timed(create, () => (hasTerminal ? createInTerminal(me, origin.url) : me.run(`${create} --yes --origin ${origin.url}`)))
   await timed('npm install', () => me.run('npm install', { in: 'my-cdn' }))
   const port = await freePort()
   const url = `http://127.0.0.1:${port}/`

@@ -14,10 +14,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../packages/core/test/support/free-port.ts'
 import { build, builtProgram } from './built.ts'
 import { spawnOn } from './cores.ts'
 
@@ -249,15 +250,6 @@ async function server({ child, died, stop }: Process, port: number, logged: Serv
 
 function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'simple-cdn-bench-'))
-}
-
-async function freePort(): Promise<number> {
-  const probe = createTcpServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 const chunk = Buffer.allocUnsafe(1024 * 1024)

@@ -147,6 +147,14 @@ describe('an embedded cache', { concurrency: 2 }, () => {
     const fetched = await ask(`${originUrl}/intercepted`, { dispatcher })
     assert.match(fetched.headers.get('Cache-Status') ?? '', /; hit/)
     assert.equal(await fetched.text(), 'from the origin: /intercepted')
+    for (const a of [1, 2, 1]) {
+      const { body } = await request(`${originUrl}/query`, { dispatcher, query: { a } })
+      assert.equal(await body.text(), `from the origin: /query?a=${a}`)
+    }
+    // Left in the middle, though nothing more is asked for.
+    const broken = await request(`${originUrl}/intercepted`, { dispatcher })
+    broken.body.once('data', () => broken.body.destroy(new Error('left')))
+    await assert.rejects(once(broken.body, 'end'), /left/)
     const posted = await request(`${originUrl}/intercepted`, { dispatcher, method: 'POST', body: 'a' })
     await posted.body.dump()
     await assert.rejects(request(`${originUrl}/gone`, { dispatcher }), { code: 'CDN_ORIGIN_UNREACHABLE' })

@@ -1,3 +1,4 @@
+// What of create-simple-cdn is built, into which files.
 import { built } from '../../tsup.shared.ts'
 
 // For an older Node than the other packages: it brings a newer one.

@@ -1,3 +1,4 @@
+// What of testing is built, into which files.
 import { built } from '../../tsup.shared.ts'
 
 // node:test has no name without it.

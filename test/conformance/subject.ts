@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CdnConfig } from '@simple-cdn/core'
+import { freePort } from '../../packages/core/test/support/free-port.ts'
 import type { Subject } from './suite.ts'
 
 /** Nothing configured but the origin; or whatever RFC 9111 allows, done. */
@@ -59,15 +60,6 @@ export async function startProgram(profile: Profile, originPort: number): Promis
   if (await Promise.race([answers(url), ended.then(() => false)])) return { url, stop }
   await stop()
   throw new Error(`\`simple-cdn start\` did not come up on port ${port}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Whether something answers there within 10 s. */

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import { answered, freePort, oldNode, type Registry, registry, site, type User, user } from './support.ts'
+import { freePort } from '../../packages/core/test/support/free-port.ts'
+import { answered, createInTerminal, hasTerminal, oldNode, type Registry, registry, site, type User, user } from './support.ts'
 
 /** Packages are downloaded and installed, on whatever machine. */
 const patient = { timeout: 300_000 }
@@ -101,21 +102,12 @@ describe('a new project', { timeout: 1_200_000 }, () => {
     await buildsAsItsImage(me)
   })
 
-  test('for plain Node, asked for nothing but the origin', patient, async (t) => {
+  test('for plain Node, asked for nothing but the origin', {
+    ...patient,
+    skip: !hasTerminal && 'no script of util-linux here, which gives it a terminal',
+  }, async (t) => {
     const me = newUser(t)
-    // A terminal, so that it asks; Enter takes what is offered.
-    const said = await me.run(
-      `script --quiet --return --command "stty cols 100 rows 40; npx --yes create-simple-cdn my-cdn" /dev/null`,
-      {
-        env: { TERM: 'xterm' },
-        answers: [
-          ['Where is your site?', `${origin.url}\r`],
-          ['Where will it run?', '\r'],
-          ['Where do the logs go?', '\r'],
-          ['How much disk', '\r'],
-        ],
-      },
-    )
+    const said = await createInTerminal(me, origin.url)
     assert.match(said, /7 files in my-cdn/)
     await me.run('npm install', { in: 'my-cdn' })
     await proves(me, 'npm run')

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { answered, freePort, nodeOf, type Registry, registry, site, type User, user } from './support.ts'
+import { freePort } from '../../packages/core/test/support/free-port.ts'
+import { answered, nodeOf, type Registry, registry, site, type User, user } from './support.ts'
 
 const MAJORS = [22, 24, 26]
 
@@ -70,7 +70,7 @@ for (const major of MAJORS)
       assert.equal(await second.text(), 'hello\n')
       assert.match(second.headers.get('Cache-Status') ?? '', /; hit/)
       // Only then is it ready to be told to end.
-      while (!server.printed().includes('"listening on ')) await sleep(20)
+      await answered(`http://127.0.0.1:${port}/${major}`, server, () => server.printed().includes('"listening on '))
       assert.equal(await server.stop(), 0, server.printed())
     })
 

@@ -219,28 +219,37 @@ export function user(registryUrl: string, { bin, isNew = false }: { bin?: string
   }
 }
 
+/** Whether this system has what gives a command a terminal: `script` of util-linux. */
+export const hasTerminal = spawnSync('script', ['--version']).stdout?.includes('util-linux') === true
+
+/** `npx create-simple-cdn my-cdn` in a terminal, answering nothing but the origin: Enter takes what is offered. */
+export function createInTerminal(me: User, origin: string): Promise<string> {
+  return me.run(`script --quiet --return --command "stty cols 100 rows 40; npx --yes create-simple-cdn my-cdn" /dev/null`, {
+    env: { TERM: 'xterm' },
+    answers: [
+      ['Where is your site?', `${origin}\r`],
+      ['Where will it run?', '\r'],
+      ['Where do the logs go?', '\r'],
+      ['How much disk', '\r'],
+    ],
+  })
+}
+
 /** Asks again until it is answered, a minute at most. Throws what the server printed when it has ended. */
 export async function answered(
   url: string,
   running: Running,
   isGood: (response: Response) => boolean = () => true,
 ): Promise<Response> {
-  for (let tries = 0; tries < 1200; tries++) {
-    if (running.child.exitCode !== null) throw new Error(`it has ended:\n${running.printed()}`)
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+    if (running.child.exitCode !== null || running.child.signalCode !== null)
+      throw new Error(`it has ended:\n${running.printed()}`)
     const response = await fetch(url, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined)
     if (response !== undefined && isGood(response)) return response
     await response?.body?.cancel()
     await sleep(50)
   }
   throw new Error(`${url} is not answered:\n${running.printed()}`)
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await once(probe.listen(0, '127.0.0.1'), 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  return port
 }
 
 export interface OtherNode {

@@ -38,6 +38,46 @@ function site(cache = {}) {
 
 const hit = (got: Got): boolean => /; hit/.test(got.header('cache-status'))
 
+describe('a purge of a URL', () => {
+  for (const url of ['http://cdn.test/x?u=1', 'https://cdn.test/x?u=1', 'https://cdn.test:443/x?u=1'])
+    it(`takes what is stored under it though ${url} leads to another route`, async () => {
+      const app = scriptedOrigin('app')
+      app.answer({ headers: { 'Cache-Control': 'max-age=3600' }, body: 'version 1' })
+      const { get, cdn, clock } = play({
+        origins: { app },
+        routes: [
+          { match: 'http://*/*', redirect: 'https://{host}/*' },
+          { match: '/*', when: { headers: { 'X-Beta': true } }, origin: 'app', cache: { key: { query: 'all' } } },
+          { match: '/*', origin: 'app', cache: { key: { query: 'none' } } },
+        ],
+      })
+      await get('https://cdn.test/x?u=2')
+      await get('https://cdn.test/x?u=1', { headers: { 'X-Beta': '1' } })
+      app.answer({ headers: { 'Cache-Control': 'max-age=3600' }, body: 'version 2' })
+      await clock.advance(1)
+      await cdn.purge({ url })
+      await clock.advance(1)
+      assert.equal((await get('https://cdn.test/x?u=2')).text, 'version 2')
+      assert.equal((await get('https://cdn.test/x?u=1', { headers: { 'X-Beta': '1' } })).text, 'version 2')
+    })
+})
+
+describe('a purge of a host', () => {
+  for (const what of [
+    { host: 'zwölf.test' },
+    { host: 'ZWÖLF.test:443' },
+    { pattern: 'https://zwölf.test:443/*' },
+    { pattern: 'http://*.test:80/*' },
+  ])
+    it(`${JSON.stringify(what)} finds what is stored under its name in ASCII`, async () => {
+      const { get, purge, publish } = site()
+      await get('https://xn--zwlf-6qa.test/a')
+      publish()
+      await purge(what)
+      assert.equal((await get('https://xn--zwlf-6qa.test/a')).text, 'version 2')
+    })
+})
+
 describe('a purge', () => {
   for (const [what, gone, stays] of [
     [{ url: 'http://cdn.test/a/1?x=1' }, ['/a/1?x=1'], ['/a/1', '/a/2', '/b']],

@@ -1,4 +1,5 @@
 // An interceptor for undici's dispatchers: what a program asks others for is kept as far as they allow. `agent.compose(cache())`.
+import { stringify } from 'node:querystring'
 import { type Cdn, CdnError, createCdn, type Fields, type OriginRequest } from '@simple-cdn/core'
 import { type Dispatcher, request } from 'undici'
 
@@ -12,7 +13,9 @@ export function cache(): Dispatcher.DispatcherComposeInterceptor {
       log: [],
     })
     return (options, handler) => {
-      if (!['GET', 'HEAD'].includes(options.method) || options.body || options.upgrade) return dispatch(options, handler)
+      const { method, origin, body, upgrade } = options
+      // A Client and a Pool know themselves where they ask.
+      if (!['GET', 'HEAD'].includes(method) || origin === undefined || body || upgrade) return dispatch(options, handler)
       void answer(cdn, options, handler)
       return true
     }
@@ -30,7 +33,6 @@ async function ask(next: Dispatcher, { method, scheme, authority, target, fields
 }
 
 async function answer(cdn: Cdn, options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): Promise<void> {
-  const { protocol, host } = new URL(String(options.origin))
   const aborted = new AbortController()
   let paused = false
   let going = Promise.withResolvers<void>()
@@ -45,7 +47,10 @@ async function answer(cdn: Cdn, options: Dispatcher.DispatchOptions, handler: Di
     get reason() {
       return aborted.signal.aborted ? aborted.signal.reason : null
     },
-    abort: (reason: Error) => aborted.abort(reason),
+    abort(reason: Error) {
+      aborted.abort(reason)
+      going.resolve()
+    },
     pause() {
       if (paused) return
       paused = true
@@ -57,13 +62,14 @@ async function answer(cdn: Cdn, options: Dispatcher.DispatchOptions, handler: Di
     },
   } as unknown as Dispatcher.DispatchController
   try {
+    const { protocol, host } = new URL(String(options.origin))
     handler.onRequestStart?.(controller, {})
     aborted.signal.throwIfAborted()
     const response = await cdn.handle({
       method: options.method,
       scheme: protocol === 'https:' ? 'https' : 'http',
       authority: host,
-      target: options.path,
+      target: targetOf(options),
       httpVersion: '1.1',
       fields: fieldsOf(options.headers),
       signal: aborted.signal,
@@ -86,11 +92,11 @@ async function answer(cdn: Cdn, options: Dispatcher.DispatchOptions, handler: Di
     let bytes = 0
     try {
       for await (const chunk of response.body instanceof Uint8Array ? [response.body] : (response.body ?? [])) {
-        aborted.signal.throwIfAborted()
         bytes += chunk.byteLength
         // A copy: what the cache hands out is good until the next piece is asked for.
         handler.onResponseData?.(controller, Buffer.from(chunk))
         await going.promise
+        aborted.signal.throwIfAborted()
       }
     } catch (error) {
       response.finished(bytes, false, error)
@@ -101,6 +107,11 @@ async function answer(cdn: Cdn, options: Dispatcher.DispatchOptions, handler: Di
   } catch (error) {
     handler.onResponseError?.(controller, aborted.signal.aborted ? aborted.signal.reason : (error as Error))
   }
+}
+
+/** undici joins these where it writes the request, which comes after us. */
+function targetOf({ path, query }: Dispatcher.DispatchOptions): string {
+  return query === undefined || query === null ? path : `${path}?${stringify(query as NodeJS.Dict<string>)}`
 }
 
 /** undici takes a list of names and values, pairs, or an object. */

@@ -1,12 +1,10 @@
 // Machines of a local Fly: processes of simple-cdn, each with a folder that stands for its image and its volume, and the environment that Fly gives one.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { closeSync, copyFileSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../../packages/core/test/support/free-port.ts'
 
 /** `kill_timeout` of fly.toml. */
 const KILL_TIMEOUT_MS = 60_000
@@ -22,8 +20,7 @@ export interface Machine {
   /** What simple-cdn says of itself, as a file. */
   readonly logFile: string
   readonly state: () => State
-  readonly pid: () => number | undefined
-  start(release: string): Promise<void>
+  start(): Promise<void>
   /** SIGTERM, and SIGKILL when that has not been heeded in time. The volume stays. Resolves to the exit code. */
   stop(): Promise<number | null>
   /** SIGKILL, as a host that fails. The volume stays. */
@@ -65,8 +62,7 @@ export async function machine({ region, index, folder, env, adminToken }: Machin
     adminUrl: `http://127.0.0.1:${adminPort}`,
     logFile,
     state: () => state,
-    pid: () => child?.pid,
-    async start(release) {
+    async start() {
       const log = openSync(logFile, 'a')
       const started = spawn(
         process.execPath,
@@ -80,7 +76,6 @@ export async function machine({ region, index, folder, env, adminToken }: Machin
             FLY_MACHINE_ID: id,
             FLY_PRIVATE_IP: '127.0.0.1',
             FLY_VM_MEMORY_MB: '512',
-            FLY_IMAGE_REF: release,
             LOCAL_FLY: '1',
             ADMIN_PORT: `${adminPort}`,
             CDN_ADMIN_TOKEN: adminToken,
@@ -89,12 +84,12 @@ export async function machine({ region, index, folder, env, adminToken }: Machin
           stdio: ['ignore', log, log],
         },
       )
+      closeSync(log)
       child = started
       started.once('exit', () => {
         if (child === started) state = 'stopped'
       })
       state = 'started'
-      await sleep(0)
     },
     async stop() {
       if (child === undefined) return null
@@ -112,13 +107,4 @@ export async function machine({ region, index, folder, env, adminToken }: Machin
       await exit(child)
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await once(probe.listen(0, '127.0.0.1'), 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -17,6 +17,10 @@ const { values } = parseArgs({
   },
 })
 
+if (!(Number(values.machines) >= 2)) {
+  console.error(`--machines is ${values.machines}: one is killed, and another has to answer; write 2 or more`)
+  process.exit(2)
+}
 const missing = cephIsMissing() ?? natsIsMissing()
 if (missing !== undefined) {
   console.error(`There is no S3, or no NATS, to be had: ${missing}.`)

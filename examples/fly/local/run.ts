@@ -1,9 +1,11 @@
 // A local Fly under way: machines in regions behind the proxy, readers, purges, and what happens to machines: one is killed, one stopped and resumed, all deployed.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogSink, ProgramConfig, Verified } from 'simple-cdn'
+import { median } from '../../../bench/lib/report.ts'
 import config from '../cdn.config.ts'
 import { type Machine, machine } from './machines.ts'
 import { flyProxy, type ProxyStats } from './proxy.ts'
@@ -37,8 +39,6 @@ export interface Figures {
   readonly purges: number
   /** From the request for a purge to the last receipt, in milliseconds. */
   readonly purgeMs: { readonly median: number; readonly most: number }
-  /** What was done to machines, with how long it took. */
-  readonly events: readonly string[]
   /** Exit codes of machines that were told to stop. */
   readonly exits: readonly (number | null)[]
   readonly log: readonly Verified[]
@@ -69,13 +69,9 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
   )
   const purger = nats === undefined ? adminPurger(machines, TOKEN) : busPurger(machines, TOKEN)
   const exits: (number | null)[] = []
-  const events: string[] = []
   const began = performance.now()
   const at = (): string => `${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s`
-  const tell = (what: string): void => {
-    events.push(`${at()}  ${what}`)
-    say(`${at()}  ${what}`)
-  }
+  const tell = (what: string): void => say(`${at()}  ${what}`)
 
   const proxy = await flyProxy({
     machines,
@@ -87,9 +83,9 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
   })
 
   /** Nothing is routed to it before it has heard what was purged while it was away. */
-  async function up(each: Machine, release: string): Promise<void> {
+  async function up(each: Machine): Promise<void> {
     proxy.cordon(each, true)
-    await each.start(release)
+    await each.start()
     await answers(`http://127.0.0.1:${each.port}/_cdn/health`)
     await answers(`${each.adminUrl}/health`)
     await purger.returned(each)
@@ -104,7 +100,7 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
   const happenings: Promise<unknown>[] = []
   const ending = new AbortController()
   try {
-    await Promise.all(machines.map((each) => up(each, 'v1')))
+    await Promise.all(machines.map((each) => up(each)))
     tell(`${machines.length} machines answer: ${regions.join(', ')}`)
     const start = performance.now()
     const moment = (share: number): Promise<void> => sleep(Math.max(0, start + share * seconds * 1000 - performance.now()))
@@ -134,20 +130,20 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
         await killed.kill()
         tell(`${killed.region} is killed`)
         await sleep(2_000)
-        await up(killed, 'v1')
+        await up(killed)
         tell(`${killed.region} is back`)
 
         await moment(AWAY_FROM)
         await down(stopped)
         tell(`${stopped.region} is stopped`)
         await moment(AWAY_UNTIL)
-        await up(stopped, 'v1')
+        await up(stopped)
         tell(`${stopped.region} is resumed, and has heard what was purged meanwhile`)
 
         await moment(0.6)
         for (const each of machines) {
           await down(each)
-          await up(each, 'v2')
+          await up(each)
           tell(`${each.region} is deployed`)
         }
       })(),
@@ -164,7 +160,6 @@ export async function runLocalFly({ regions, seconds, purges, perSecond, bucket,
       asked: origin.asked(),
       purges: purgeTimes.length,
       purgeMs: { median: median(purgeTimes), most: Math.max(...purgeTimes) },
-      events,
       exits,
       log: await ledger(secrets),
     }
@@ -209,10 +204,6 @@ async function until(isSo: () => boolean, otherwise: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(otherwise)
     await sleep(20)
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 }
 
 /** What is wrong with a run, in sentences: nothing, when it kept what is promised. */

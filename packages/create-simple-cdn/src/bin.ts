@@ -46,7 +46,7 @@ async function main(args: readonly string[]): Promise<void> {
 
   const said: Answers = {
     folder: given,
-    origin: values.origin,
+    origin: values.origin?.trim(),
     place: oneOf('--template', values.template, PLACES),
     logs: oneOf('--logs', values.logs, LOGS),
     disk: values.disk,
@@ -54,7 +54,7 @@ async function main(args: readonly string[]): Promise<void> {
   // What cannot be is said before anything is asked.
   for (const fault of [
     given === undefined ? undefined : folderFault(given),
-    values.origin === undefined ? undefined : withOption('--origin', originFault(values.origin)),
+    said.origin === undefined ? undefined : withOption('--origin', originFault(said.origin)),
     values.disk !== undefined && parseDisk(values.disk) === undefined
       ? `--disk: "${values.disk}" is no size here; write "8gb", or "none"`
       : undefined,
@@ -94,6 +94,7 @@ function withOption(option: string, fault: string | undefined): string | undefin
 
 /** Why nothing can be written there, and what to do; `undefined` when it can. A repository without files is empty. */
 function folderFault(folder: string): string | undefined {
+  if (folder.trim() === '') return 'the folder has no name; write one, or "." for this one'
   if (!existsSync(folder)) return undefined
   if (!statSync(folder).isDirectory()) return `${folder} is a file; name another folder`
   const files = readdirSync(folder).filter((name) => name !== '.git')
@@ -124,7 +125,7 @@ function write(folder: string, choices: Choices): void {
         : []),
       'Next:',
       '',
-      ...(there === '' ? [] : [`  cd ${there}`]),
+      ...(there === '' ? [] : [`  cd ${inShell(there)}`]),
       `  ${manager.install}`,
       `  ${manager.run('dev')}`,
       '',
@@ -132,10 +133,16 @@ function write(folder: string, choices: Choices): void {
   )
 }
 
+function inShell(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}
+
 try {
   await main(process.argv.slice(2))
 } catch (error) {
-  if (!(error instanceof Failure)) throw error
+  // What a file system says no to is said in its words: a place that is not ours, a disk that is full.
+  const isOfFiles = error instanceof Error && 'syscall' in error
+  if (!(error instanceof Failure || isOfFiles)) throw error
   process.stderr.write(`create-simple-cdn: ${error.message}\n`)
-  process.exitCode = error.exitCode
+  process.exitCode = error instanceof Failure ? error.exitCode : 1
 }

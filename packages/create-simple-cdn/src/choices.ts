@@ -29,9 +29,11 @@ export function originFault(text: string): string | undefined {
       : `"${text}" is not a URL; write it like "https://app.example.com"`
   }
   const url = parsed(text)
-  if (url === undefined) return `"${text}" is not a URL; write it like "https://app.example.com"`
+  // A URL is read without its tabs and line feeds; in the files they would stand.
+  if (url === undefined || /\s/.test(text)) return `"${text}" is not a URL; write it like "https://app.example.com"`
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return `"${text}" is neither http nor https`
-  if (url.username !== '' || url.search !== '' || url.hash !== '') return 'write it without user, query and fragment'
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    return 'write it without user, query and fragment'
   return undefined
 }
 

@@ -55,8 +55,12 @@ const MANAGERS: Readonly<Record<PackageManager['name'], PackageManager>> = {
   },
 }
 
-/** By npm_config_user_agent, which all of them set: "pnpm/12.21.0 npm/? node/v24.21.0 linux x64". npm, if it says nothing we know. */
+/**
+ * By npm_config_user_agent, which all of them set: "pnpm/12.21.0 npm/? node/v24.21.0 linux x64". npm, if it says nothing we know; and in place of
+ * Yarn 2 and later, which has other options and no node_modules.
+ */
 export function packageManager(userAgent: string | undefined): PackageManager {
-  const [, name = ''] = /^([a-z]+)\//.exec(userAgent ?? '') ?? []
+  const [, name = '', major = ''] = /^([a-z]+)\/(\d+)/.exec(userAgent ?? '') ?? []
+  if (name === 'yarn' && major !== '1') return MANAGERS.npm
   return Object.hasOwn(MANAGERS, name) ? MANAGERS[name as PackageManager['name']] : MANAGERS.npm
 }

@@ -33,7 +33,7 @@ describe('create-simple-cdn', () => {
       stdout: `11 files in My CDN: a CDN before https://app.example.com.
 Next:
 
-  cd My CDN
+  cd 'My CDN'
   pnpm install
   pnpm run dev
 `,
@@ -81,11 +81,36 @@ Next:
     assert.equal(create('file', ...ORIGIN).stderr, 'create-simple-cdn: file is a file; name another folder\n')
   })
 
+  test('says in a sentence that it may not write there, and writes nothing where no folder is named', (t) => {
+    const { folder, create } = workplace(t)
+    writeFileSync(join(folder, 'file'), '')
+    const under = create('file/below', ...ORIGIN)
+    assert.equal(under.code, 1)
+    assert.match(under.stderr, /^create-simple-cdn: ENOTDIR: .*\n$/)
+    assert.deepEqual(create('', ...ORIGIN, '--yes'), {
+      code: 1,
+      stdout: '',
+      stderr: 'create-simple-cdn: the folder has no name; write one, or "." for this one\n',
+    })
+    assert.deepEqual(readdirSync(folder), ['file'])
+  })
+
+  test('takes an origin without the spaces around it', (t) => {
+    const { folder, create } = workplace(t)
+    assert.equal(create('--origin', ' https://app.example.com ').code, 0)
+    assert.match(readFileSync(join(folder, 'my-cdn/cdn.config.ts'), 'utf8'), /'https:\/\/app\.example\.com'/)
+  })
+
   const wrong: readonly [args: readonly string[], message: string][] = [
     [['a', '--yes'], 'where is your site? Say it with --origin https://app.example.com'],
     [['a', '--origin', 'app.example.com'], '--origin: "app.example.com" has no scheme; write "https://app.example.com"'],
     [['a', '--origin', 'not a site'], '--origin: "not a site" is not a URL; write it like "https://app.example.com"'],
     [['a', '--origin', 'ftp://a.example'], '--origin: "ftp://a.example" is neither http nor https'],
+    [['a', '--origin', 'https://:b@a.example'], '--origin: write it without user, query and fragment'],
+    [
+      ['a', '--origin', 'https://a.exa\tmple'],
+      '--origin: "https://a.exa\tmple" is not a URL; write it like "https://app.example.com"',
+    ],
     [['a', '--origin', 'https://a.example/?b'], '--origin: write it without user, query and fragment'],
     [['a', ...ORIGIN, '-t', 'flyio'], '--template: there is no "flyio"; choose fly, docker, node'],
     [['a', ...ORIGIN, '--logs', 'x'], '--logs: there is no "x"; choose stdout, s3, none'],

@@ -125,6 +125,7 @@ describe('the package manager', () => {
     ['npm/11.19.1 node/v20.20.2 linux x64 workspaces/false', 'npm', 'npm ci --omit=dev'],
     ['pnpm/12.21.0 npm/? node/v24.21.0 linux x64', 'pnpm', 'pnpm install --frozen-lockfile --prod'],
     ['yarn/1.22.22 npm/? node/v24.21.0 linux x64', 'yarn', 'yarn install --frozen-lockfile --production'],
+    ['yarn/4.5.0 npm/? node/v24.21.0 linux x64', 'npm', 'npm ci --omit=dev'],
     ['bun/1.3.0 npm/? node/v24.3.0 linux x64', 'bun', 'bun install --frozen-lockfile --production'],
     ['constructor/1', 'npm', 'npm ci --omit=dev'],
     [undefined, 'npm', 'npm ci --omit=dev'],

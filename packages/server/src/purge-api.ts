@@ -88,7 +88,8 @@ export function purgeApi({ cdn, perMinute, hooks, audit, clock = systemClock }: 
   async function wantedOf({ purge }: PurgeOrder): Promise<{ readonly wanted: readonly Wanted[]; readonly found: number }> {
     const findings = await cdn.find(purge, { sample: MAX_REFRESHED })
     const stored = findings?.sample ?? []
-    const others = purge.flatMap((what) => ('url' in what && !stored.some(({ key }) => key === what.url) ? [what.url] : []))
+    const urls = purge.flatMap((what) => ('url' in what ? [new URL(what.url).href] : []))
+    const others = urls.filter((url) => !stored.some(({ key }) => key === url))
     return { wanted: [...stored, ...others], found: findings?.found ?? 0 }
   }
 
@@ -105,7 +106,11 @@ export function purgeApi({ cdn, perMinute, hooks, audit, clock = systemClock }: 
       const last = purged.at(-1) as Purge
       // Machines apply them in their order: who has the last has them all.
       if (order.waitMs !== undefined) receipts = await cdn.purgeStatus(last.id, { waitMs: Math.min(order.waitMs, MAX_WAIT_MS) })
-      if (before !== undefined) refreshed = await refresh(cdn, before.wanted)
+      if (before !== undefined) {
+        // What is asked for in the same millisecond counts as asked for before.
+        await after(clock, Math.min(1_000, Math.max(1, last.at - clock.now() + 1)))
+        refreshed = await refresh(cdn, before.wanted)
+      }
     } catch (error) {
       const { message } = error as Error
       audit({ ...caller, error: message }, 'a purge did not reach everybody')
@@ -131,8 +136,9 @@ export function purgeApi({ cdn, perMinute, hooks, audit, clock = systemClock }: 
       return false
     },
     async order(order, caller) {
-      if (order.purge.length > MAX_SELECTORS)
-        return { status: 413, body: { error: `more than ${MAX_SELECTORS} at once; ask several times` } }
+      // What is never granted is not to be waited for.
+      const most = Math.min(MAX_SELECTORS, perMinute)
+      if (order.purge.length > most) return { status: 413, body: { error: `more than ${most} at once; ask several times` } }
       const retryAfter = limit.take(order.purge.length)
       if (retryAfter > 0) {
         counts.limited++
@@ -161,6 +167,10 @@ export function purgeApi({ cdn, perMinute, hooks, audit, clock = systemClock }: 
       for (const hook of hooks) hook.close()
     },
   }
+}
+
+function after(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(ms, resolve))
 }
 
 /** Of the same length, whatever was given: the time it takes tells nothing about the token. */

@@ -51,7 +51,7 @@ export function purgeMethod(api: PurgeApi, token: () => string | undefined): Pur
       const authority = headers[':authority'] ?? headers.host
       void answer(authority?.toString(), String(headers[':path']), headers, stream.session?.socket.remoteAddress).then(
         (answered) => {
-          if (stream.destroyed) return
+          if (stream.destroyed || stream.closed) return
           const { fields, text } = written(answered)
           stream.respond({ ':status': answered.status, ...fields })
           stream.end(text)

@@ -7,7 +7,7 @@ export interface Refreshed {
   readonly status: number
   /**
    * "new": another version than was stored. "old": the origin still has the version that was purged. "unknown": neither version says
-   * which it is. Without it: nothing was stored.
+   * which it is, the origin failed, or the answer came out of the store, as a soft purge may have it. Without it: nothing was stored.
    */
   readonly version?: 'new' | 'old' | 'unknown' | undefined
 }
@@ -69,6 +69,7 @@ function requestFor(wanted: Wanted, signal: AbortSignal): CdnRequest {
 }
 
 function versionOf(stored: StoredMeta, status: number, fields: Fields): Refreshed['version'] {
+  if (status >= 500 || /; hit\b/.test(lineOf(fields, 'cache-status', 'last') ?? '')) return 'unknown'
   if (status !== stored.status) return 'new'
   for (const name of ['etag', 'last-modified']) {
     const [before, now] = [lineOf(stored.fields, name), lineOf(fields, name)]
@@ -77,7 +78,8 @@ function versionOf(stored: StoredMeta, status: number, fields: Fields): Refreshe
   return 'unknown'
 }
 
-function lineOf(fields: Fields, name: string): string | undefined {
-  const at = fields.findIndex((each, index) => index % 2 === 0 && each.toLowerCase() === name)
+function lineOf(fields: Fields, name: string, which: 'first' | 'last' = 'first'): string | undefined {
+  const isIt = (each: string, index: number): boolean => index % 2 === 0 && each.toLowerCase() === name
+  const at = which === 'first' ? fields.findIndex(isIt) : fields.findLastIndex(isIt)
   return at < 0 ? undefined : fields[at + 1]
 }

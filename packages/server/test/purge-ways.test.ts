@@ -23,6 +23,7 @@ const TOKEN = 'a-token-for-purges-alone'
 interface Site {
   version: number
   etag: boolean
+  fails?: boolean
 }
 
 async function running(t: TestContext, purge: PurgeAccessConfig = {}, tls = false) {
@@ -35,9 +36,10 @@ async function running(t: TestContext, purge: PurgeAccessConfig = {}, tls = fals
   }
   const app = ({ url }: Request) => {
     const { pathname } = new URL(url)
+    if (site.fails === true) return new Response('', { status: 503 })
     return new Response(`${pathname} ${site.version}`, {
       headers: {
-        'Cache-Control': 'max-age=600',
+        'Cache-Control': `max-age=600${pathname === '/swr' ? ', stale-while-revalidate=60' : ''}`,
         'Surrogate-Key': `all ${pathname.split('/')[1]}`,
         ...(site.etag && { ETag: `"${site.version}"` }),
       },
@@ -254,6 +256,12 @@ describe('a purge on the admin listener', { timeout: 30_000 }, () => {
     assert.equal((await order({ purge: Array.from({ length: 1_000 }, (_, id) => ({ surrogateKey: `${id}` })) })).status, 200)
   })
 
+  test('of more at once than there may be in a minute is 413, too: waiting would not help', async (t) => {
+    const { order } = await running(t, { perMinute: 3 })
+    const { status, body } = await order({ purge: Array.from({ length: 4 }, (_, id) => ({ surrogateKey: `${id}` })) })
+    assert.deepEqual([status, body.error], [413, 'more than 3 at once; ask several times'])
+  })
+
   test('refreshes what it took, and says whether the origin still has the version that was purged', async (t) => {
     const { order, isHit, site, url } = await running(t)
     for (const path of ['/blog/1', '/blog/2', '/a']) await isHit(path)
@@ -264,12 +272,23 @@ describe('a purge on the admin listener', { timeout: 30_000 }, () => {
       { url: `${url}/blog/2`, status: 200, version: 'new' },
     ])
     assert.equal(await isHit('/blog/1'), true)
-    await new Promise((resolve) => setTimeout(resolve, 2))
     const same = (await order({ purge: [{ url: `${url}/blog/1` }, { url: `${url}/never` }], refresh: true })).body as object
     assert.deepEqual((same as { refreshed: object[] }).refreshed, [
       { url: `${url}/blog/1`, status: 200, version: 'old' },
       { url: `${url}/never`, status: 200 },
     ])
+  })
+
+  test('knows no version of what came out of the store, or of an origin that fails', async (t) => {
+    const { order, isHit, site, url } = await running(t)
+    await isHit('/swr')
+    site.version = 2
+    const soft = (await order({ purge: [{ url: `${url}/swr` }], soft: true, refresh: true })).body as { refreshed: object[] }
+    assert.deepEqual(soft.refreshed, [{ url: `${url}/swr`, status: 200, version: 'unknown' }])
+    await isHit('/a')
+    site.fails = true
+    const failing = (await order({ purge: [{ url: `${url}/a` }], refresh: true })).body as { refreshed: object[] }
+    assert.deepEqual(failing.refreshed, [{ url: `${url}/a`, status: 503, version: 'unknown' }])
   })
 
   test('can be asked about later: on one machine, that is this one', async (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startServer } from 'simple-cdn'
+import { freePort } from '../../core/test/support/free-port.ts'
 import { watched } from '../../core/test/support/watched.ts'
 import { project } from './support/project.ts'
 import { rawClient, statuses } from './support/raw-client.ts'
@@ -216,14 +217,6 @@ describe('a server that cannot start', options, () => {
     })
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 /** An origin whose answers a test gives by hand. */
 async function handOrigin(t: TestContext): Promise<{ url: string; asked(): Promise<ServerResponse> }> {

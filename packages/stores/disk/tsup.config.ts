@@ -1,3 +1,4 @@
+// What of disk is built, into which files.
 import { built } from '../../../tsup.shared.ts'
 
 export default built(['src/index.ts'])

@@ -33,8 +33,16 @@ export function toMiddleware(
   }
 }
 
-/** Express, Connect and others shorten `url` by the path that a handler is mounted under, and keep here what the client asked for. */
-type Mounted = IncomingMessage & { readonly originalUrl?: string }
+/** Express shortens `url` by the path that a handler is mounted under, and keeps that here; Connect and others only what the client asked for. */
+type Mounted = IncomingMessage & { readonly baseUrl?: string; readonly originalUrl?: string }
+
+/** As it was before it was shortened, and after whatever else middleware has made of it. */
+function wholeUrl({ url = '', baseUrl, originalUrl }: Mounted): string {
+  if (baseUrl === undefined) return originalUrl ?? url
+  // Of what is mounted under "/a", "/a" itself is shortened to "/".
+  const bare = baseUrl + url.slice(1)
+  return originalUrl === bare ? bare : baseUrl + url
+}
 
 /** What only some requests need is made when it is asked for. */
 class NodeRequest implements CdnRequest {
@@ -55,7 +63,7 @@ class NodeRequest implements CdnRequest {
     this.fields = request.rawHeaders
     this.httpVersion = request.httpVersion
     const host = hostOf(request)
-    const { authority, target } = targetOf((request as Mounted).originalUrl ?? (request.url as string), host)
+    const { authority, target } = targetOf(wholeUrl(request), host)
     this.authority = authority
     this.target = target
     this.isWellFormed = host !== undefined

@@ -617,7 +617,11 @@ export class Engine implements Handler {
    * @throws Error when journal or bus cannot take it: it holds on this machine, but would not outlive this process, or reach others.
    */
   async purge(what: PurgeWhat, { soft = false, id = randomUUID() }: PurgeOptions = {}): Promise<Purge> {
-    return this.#purging.purge({ id, soft, ...named(what, this.#host) })
+    const [first, ...more] = named(what, this.#host)
+    // The one that is told of goes last: who has applied it has applied all.
+    const others = more.map((each, index) => this.#purging.purge({ id: `${id}.${index + 1}`, soft, ...each }))
+    const [purged] = await Promise.all([this.#purging.purge({ id, soft, ...first }), ...others])
+    return purged
   }
 
   /** @throws Error when the bus cannot be asked. */

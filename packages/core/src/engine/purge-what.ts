@@ -22,48 +22,67 @@ export type PurgeWhat =
 /** Longer names are nobody's: a head of a request has to fit into 16 KB as a rule. */
 const MAX_LENGTH = 8_192
 
-/** @throws TypeError that says what is wrong. */
-export function named(what: PurgeWhat, host: Generation): Pick<Purge, 'kind' | 'value'> {
-  const purge = plainlyNamed(what, host)
-  if (purge.value.length > MAX_LENGTH) throw new TypeError(`a ${purge.kind} of more than ${MAX_LENGTH} characters is nobody's`)
-  return purge
+type Named = Pick<Purge, 'kind' | 'value'>
+
+/**
+ * Usually one. What a URL is stored under depends on its route, and that on its scheme and on more of a request than its URL: of several names
+ * that may be, all.
+ *
+ * @throws TypeError that says what is wrong.
+ */
+export function named(what: PurgeWhat, host: Generation): readonly [Named, ...Named[]] {
+  const [first, ...more] = plainlyNamed(what, host)
+  if (first.value.length > MAX_LENGTH) throw new TypeError(`a ${first.kind} of more than ${MAX_LENGTH} characters is nobody's`)
+  return [first, ...more]
 }
 
-function plainlyNamed(what: PurgeWhat, host: Generation): Pick<Purge, 'kind' | 'value'> {
-  if ('everything' in what) return { kind: 'everything', value: '' }
-  if ('surrogateKey' in what) return { kind: 'surrogate-key', value: what.surrogateKey }
+function plainlyNamed(what: PurgeWhat, host: Generation): readonly [Named, ...Named[]] {
+  if ('everything' in what) return [{ kind: 'everything', value: '' }]
+  if ('surrogateKey' in what) return [{ kind: 'surrogate-key', value: what.surrogateKey }]
   if ('route' in what) {
     const names = host.settings.routes.map(({ name }) => name)
     if (!names.includes(what.route))
       throw new TypeError(`no route is called ${JSON.stringify(what.route)}; there are ${names.slice(0, 20).join(', ')}`)
-    return { kind: 'route', value: what.route }
+    return [{ kind: 'route', value: what.route }]
   }
   if ('host' in what) {
-    if (!/^[^\s/?#@*]+$/.test(what.host) || !URL.canParse(`http://${what.host}/`))
-      throw new TypeError(`${JSON.stringify(what.host)} is not a host, such as "example.com"`)
-    return { kind: 'prefix', value: `${what.host.toLowerCase().replace(/:(?:80|443)$/, '')}/` }
+    const authority = /^[^\s/?#@*]+$/.test(what.host) ? asStored(what.host) : undefined
+    if (authority === undefined) throw new TypeError(`${JSON.stringify(what.host)} is not a host, such as "example.com"`)
+    return [{ kind: 'prefix', value: `${authority}/` }]
   }
   if ('pattern' in what) {
-    const [, authority, path] = /^https?:\/\/([^/?#\s]+)(\/[^#\s]*)$/i.exec(what.pattern) ?? []
-    if (authority === undefined || path === undefined)
+    const [, authority = '', path] = /^https?:\/\/([^/?#\s]+)(\/[^#\s]*)$/i.exec(what.pattern) ?? []
+    // No URL can be made of a host with a star in it.
+    const host = authority.includes('*') ? authority.toLowerCase().replace(USUAL_PORT, '') : asStored(authority)
+    if (host === undefined || path === undefined)
       throw new TypeError(`${JSON.stringify(what.pattern)} is not a URL with "*" in it, such as "https://example.com/*.css"`)
-    return { kind: 'pattern', value: authority.toLowerCase() + (normalisedTarget(path) ?? path) }
+    return [{ kind: 'pattern', value: host + (normalisedTarget(path) ?? path) }]
   }
-  const { protocol, host: authority, pathname, search } = new URL('url' in what ? what.url : what.prefix)
-  if ('prefix' in what) return { kind: 'prefix', value: authority + (normalisedTarget(pathname) ?? pathname) }
-  const scheme = protocol.slice(0, -1)
+  const { host: authority, pathname, search } = new URL('url' in what ? what.url : what.prefix)
+  if ('prefix' in what) return [{ kind: 'prefix', value: authority + (normalisedTarget(pathname) ?? pathname) }]
   const target = normalisedTarget(pathname + search) ?? pathname + search
-  const route = host.router.find(scheme, authority, target)?.route
-  const query = route?.kind === 'origin' ? route.policy.query : 'all'
-  return { kind: 'url', value: withoutScheme(cacheKey(scheme, normalisedAuthority(scheme, authority), target, query)) }
+  const urls = new Set<string>()
+  for (const scheme of ['http', 'https'] as const) {
+    const host_ = normalisedAuthority(scheme, authority)
+    for (const route of host.router.all(scheme, host_, target))
+      if (route.kind === 'origin') urls.add(withoutScheme(cacheKey(scheme, host_, target, route.policy.query)))
+  }
+  const [first = authority + target, ...more] = urls
+  return [{ kind: 'url', value: first }, ...more.map((value): Named => ({ kind: 'url', value }))]
+}
+
+const USUAL_PORT = /:(?:80|443)$/
+
+/** A host as it stands in keys: in ASCII, in lower case, without the port that its scheme implies. `undefined`: it is none. */
+function asStored(authority: string): string | undefined {
+  return URL.parse(`https://${authority}/`)?.host.replace(USUAL_PORT, '') || undefined
 }
 
 /** Whether a stored response would be purged by one of these, by the very comparison that purges it. */
 export function wouldPurge(whats: readonly PurgeWhat[], host: Generation): (meta: StoredMeta) => boolean {
   const purges = new Purges()
-  whats.forEach((what, index) => {
-    purges.apply({ id: String(index), at: Number.POSITIVE_INFINITY, soft: false, ...named(what, host) })
-  })
+  for (const each of whats.flatMap((what) => named(what, host)))
+    purges.apply({ id: '', at: Number.POSITIVE_INFINITY, soft: false, ...each })
   return (meta) => purges.of(meta, routeOf(meta, host) ?? '') !== undefined
 }
 

@@ -43,9 +43,12 @@ const MAX_CHARACTERS = 10_000_000
 export const PURGE_KINDS: ReadonlySet<unknown> = new Set(Object.keys(MAX_MARKS))
 
 const NEVER = Number.NEGATIVE_INFINITY
+const NONE: readonly string[] = []
 
 interface Mark {
   readonly purge: Purge
+  /** Of a pattern, what stands between its stars. */
+  readonly parts: readonly string[]
   /** The latest that was not soft. */
   readonly hard: Millis
 }
@@ -151,26 +154,29 @@ export class Purges {
     // By far most of what is found was asked for after the last purge.
     if (requestedAt > this.#latest && requestedAt > this.#doubt) return undefined
     if (requestedAt <= this.#floor) return { at: this.#floor, soft: false }
-    let soft: Millis | undefined
-    for (const mark of this.#about(meta, route)) {
-      if (requestedAt <= mark.hard) return { at: mark.hard, soft: false }
-      if (requestedAt <= mark.purge.at) soft = Math.min(soft ?? mark.purge.at, mark.purge.at)
+    let [hard, soft]: (Millis | undefined)[] = []
+    const see = (mark: Mark | undefined): void => {
+      if (mark === undefined) return
+      if (requestedAt <= mark.hard) hard ??= mark.hard
+      else if (requestedAt <= mark.purge.at) soft = Math.min(soft ?? mark.purge.at, mark.purge.at)
     }
+    const { url: urls, 'surrogate-key': keys, prefix: prefixes, pattern: patterns, route: routes, everything } = this.#byKind
+    const url = withoutScheme(meta.key)
+    for (const mark of everything.all()) see(mark)
+    see(urls.of(url))
+    see(routes.of(route))
+    for (const name of meta.surrogateKeys) see(keys.of(name))
+    for (const mark of prefixes.all()) if (requestedAt <= mark.purge.at && url.startsWith(mark.purge.value)) see(mark)
+    for (const mark of patterns.all()) if (requestedAt <= mark.purge.at && fits(url, mark.parts)) see(mark)
+    if (hard !== undefined) return { at: hard, soft: false }
     if (requestedAt <= this.#doubt) return { at: requestedAt, soft: false, unknown: true }
     return soft === undefined ? undefined : { at: soft, soft: true }
   }
 
-  *#about({ key, requestedAt, surrogateKeys }: StoredMeta, route: string): Iterable<Mark> {
-    const { url: urls, 'surrogate-key': keys, prefix: prefixes, pattern: patterns, route: routes, everything } = this.#byKind
-    const url = withoutScheme(key)
-    yield* everything.all()
-    for (const own of [urls.of(url), routes.of(route)]) if (own !== undefined) yield own
-    for (const name of surrogateKeys) {
-      const mark = keys.of(name)
-      if (mark !== undefined) yield mark
-    }
-    for (const mark of prefixes.all()) if (requestedAt <= mark.purge.at && url.startsWith(mark.purge.value)) yield mark
-    for (const mark of patterns.all()) if (requestedAt <= mark.purge.at && fits(url, mark.purge.value)) yield mark
+  /** The one of that id, if it is remembered. */
+  find(id: string): Purge | undefined {
+    for (const marks of Object.values(this.#byKind)) for (const { purge } of marks.all()) if (purge.id === id) return purge
+    return undefined
   }
 
   /** Every purge that still counts, the oldest first: applied in this order, they come to the same. */
@@ -194,7 +200,8 @@ function copied(text: string): string {
 
 function marked(before: Mark | undefined, purge: Purge): Mark {
   const hard = Math.max(before?.hard ?? NEVER, purge.soft ? NEVER : purge.at)
-  return { purge: before !== undefined && before.purge.at > purge.at ? before.purge : purge, hard }
+  const parts = purge.kind === 'pattern' ? purge.value.split('*') : NONE
+  return { purge: before !== undefined && before.purge.at > purge.at ? before.purge : purge, parts, hard }
 }
 
 function purgesOf({ purge, hard }: Mark): readonly Purge[] {
@@ -202,19 +209,19 @@ function purgesOf({ purge, hard }: Mark): readonly Purge[] {
   return [{ ...purge, id: `${purge.id}-before`, at: hard, soft: false }, purge]
 }
 
-/** Whether each `*` of the pattern can stand for something. The leftmost place will do for all but the last: no trying back and forth. */
-export function fits(text: string, pattern: string): boolean {
-  const [first = '', ...rest] = pattern.split('*')
-  const last = rest.pop()
-  if (last === undefined) return text === first
-  if (!text.startsWith(first)) return false
+/** Whether something can stand between each two of the parts. The leftmost place will do for all but the last: no trying back and forth. */
+export function fits(text: string, parts: readonly string[]): boolean {
+  const [first = ''] = parts
+  const last = parts.at(-1) as string
+  if (parts.length === 1) return text === first
+  if (!text.startsWith(first) || !text.endsWith(last)) return false
   let from = first.length
-  for (const part of rest) {
-    const at = text.indexOf(part, from)
+  for (let part = 1; part < parts.length - 1; part++) {
+    const at = text.indexOf(parts[part] as string, from)
     if (at < 0) return false
-    from = at + part.length
+    from = at + (parts[part] as string).length
   }
-  return text.length - last.length >= from && text.endsWith(last)
+  return text.length - last.length >= from
 }
 
 export function withoutScheme(url: string): string {

@@ -124,7 +124,7 @@ export class Purging {
   async status(id: string, options?: { waitMs?: Millis }): Promise<PurgeStatus> {
     const { bus } = this.#options
     if (bus !== undefined) return bus.status(id, options)
-    const appliedAt = this.#purges.all().find((purge) => purge.id === id)?.at
+    const appliedAt = this.#purges.find(id)?.at
     return { id, machines: appliedAt === undefined ? [] : [{ machine: thisPlace.machine, state: 'applied', appliedAt }] }
   }
 

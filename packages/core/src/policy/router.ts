@@ -81,6 +81,11 @@ export class Router<Source> {
     }
   }
 
+  /** All that match as far as a URL tells, in the order of the configuration: also those that others hide, or that ask for more. */
+  all(scheme: string, authority: string, target: string): readonly Route<Source>[] {
+    return this.#routes.filter((route) => route.matches.some((match) => matches(match, scheme, authority, target) !== undefined))
+  }
+
   #found(
     { at, match }: Candidate,
     scheme: string,

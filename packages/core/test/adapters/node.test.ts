@@ -617,6 +617,29 @@ describe('as middleware', () => {
     assert.match(raw.heads[0] ?? '', /^GET \/cached\/a\?b /)
   })
 
+  it('it sees what other middleware has made of the path, where the framework says what it has cut off', async (t) => {
+    const raw = await rawOrigin(HELLO)
+    t.after(() => raw.close())
+    const { port } = await served(
+      t,
+      { origins: { app: raw.url }, routes: [{ match: '/*', origin: 'app' }] },
+      (cdn) => (request, response) => {
+        // As Express does, after a middleware that has put "/v2" before everything but the path itself.
+        const cut = (request.url as string).replace(/^\/cached\/?/, '/')
+        const url = cut.startsWith('/?') ? cut : `/v2${cut}`
+        toMiddleware(cdn)(Object.assign(request, { originalUrl: request.url, baseUrl: '/cached', url }), response, () =>
+          response.end('next'),
+        )
+      },
+    )
+    await ask(port, GET.replace('/', '/cached/a?b'))
+    await ask(port, GET.replace('/', '/cached?b'))
+    assert.deepEqual(
+      raw.heads.map((head) => head.split(' ')[1]),
+      ['/cached/v2/a?b', '/cached?b'],
+    )
+  })
+
   it('it leaves alone what others have set, but for what the response says itself', async (t) => {
     const raw = await rawOrigin(HELLO.replace('\r\n', '\r\nX-Own: theirs\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n'))
     t.after(() => raw.close())

@@ -81,11 +81,11 @@ it('a pattern fits as a regular expression would have it, in time that is no tra
   const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '/', '*'), maxLength: 8 })
   fc.assert(
     fc.property(text, pattern, (text, pattern) => {
-      assert.equal(fits(text, pattern), new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(text))
+      assert.equal(fits(text, pattern.split('*')), new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(text))
     }),
     { numRuns: 5_000 },
   )
-  assert.equal(fits('a'.repeat(100_000), `${'*a'.repeat(2_000)}*b`), false)
+  assert.equal(fits('a'.repeat(100_000), `${'*a'.repeat(2_000)}*b`.split('*')), false)
 })
 
 it('while nobody knows what was purged, nothing from before is reused, and everything that was not purged is afterwards', () => {

@@ -161,7 +161,8 @@ function reportRefreshed({ refreshed = [], found = 0 }: Told): number {
 const VERSIONS = {
   new: 'a new version',
   old: 'THE VERSION THAT WAS PURGED: the origin still has it',
-  unknown: 'a version that says of itself neither ETag nor Last-Modified',
+  unknown:
+    'a version that nobody can tell from the other: without ETag and Last-Modified, out of the store, or the origin failed',
 } as const
 
 function say(line: string): void {

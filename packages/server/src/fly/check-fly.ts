@@ -202,7 +202,7 @@ const health = eachService(({ checks, path }, { config }) => {
       `${path}.checks`,
       'is missing: requests would go to a machine that does not answer; write [[http_service.checks]] with a path that a route answers itself',
     )
-  const { server: _, memory: __, disk: ___, store: ____, ...cache } = config
+  const { server: _, memory: __, disk: ___, store: ____, purge: _____, ...cache } = config
   const router = new Router(resolveConfig(cache).routes)
   return checks.flatMap(({ table, path }) => {
     const own = `${path}.path`
@@ -292,9 +292,9 @@ const volume: Rule = ({ fly, config, folder }) => {
     ...(second !== undefined && second.table.processes === undefined
       ? mistake(second.path, 'is a second volume, and a machine has one; keep one')
       : []),
-    ...(what === ''
-      ? mistake(path, 'is a volume that nothing is written to (disk: false, and no sink with a queue on disk); leave it out')
-      : [...destinationFault(table, path, disk, folder), ...sizeFault(table, path, usesDisk ? disk : undefined, spools)]),
+    // Though nothing is seen to be written to it: a sink may be there only with a secret, which no file names.
+    ...destinationFault(table, path, disk, folder),
+    ...sizeFault(table, path, usesDisk ? disk : undefined, spools),
   ]
 }
 
