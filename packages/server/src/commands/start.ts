@@ -6,7 +6,7 @@ import { configSource } from '../config-source.ts'
 import { Failure } from '../failure.ts'
 import { findConfig } from '../load-config.ts'
 import { stderrLog } from '../log.ts'
-import { growWhereThereIsRoom } from '../memory.ts'
+import { tuneCollector } from '../memory.ts'
 import { type Reloader, reloader } from '../reload.ts'
 import { reloadOnSignal, stopOnSignal } from '../signals.ts'
 import { type RunningServer, startServer } from '../start-server.ts'
@@ -34,7 +34,7 @@ CDN_ADMIN_TOKEN sets the token of the admin listener, in place of server.admin.t
     const path = findConfig(values.config, process.cwd())
     const source = configSource(path)
     const config = checked(path, await source.load())
-    growWhereThereIsRoom(memoryOf(config).process)
+    tuneCollector(memoryOf(config).process)
     const log = stderrLog()
     const begun = Promise.withResolvers<Reloader>()
     const running = Promise.withResolvers<Pick<RunningServer, 'close'>>()
