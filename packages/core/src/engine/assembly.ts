@@ -54,6 +54,8 @@ interface Reader {
   readonly end: number
   /** What it was given last, where that is the memory of a fill. */
   block: Block | undefined
+  /** What was read for it at once and comes next, in order. */
+  readonly ahead: Uint8Array[]
 }
 
 interface Pending {
@@ -200,7 +202,7 @@ export class Assembly {
   /** The body, or a range of it. Bytes are the caller's until the next ones are asked for. */
   read(range?: ByteRange): AsyncIterableIterator<Uint8Array> {
     const end = range === undefined ? Number.POSITIVE_INFINITY : range.last + 1
-    const reader: Reader = { at: range?.first ?? 0, end, block: undefined }
+    const reader: Reader = { at: range?.first ?? 0, end, block: undefined, ahead: [] }
     this.#readers.add(reader)
     this.#options.memory.reads(1)
     const done = { done: true, value: undefined } as const
@@ -252,10 +254,11 @@ export class Assembly {
     for (let asked = 0; ; ) {
       const end = Math.min(reader.end, this.#length ?? Number.POSITIVE_INFINITY)
       if (reader.at >= end || !this.#readers.has(reader)) return undefined
-      const live = this.#live(reader.at, end)
+      const live = reader.ahead.length > 0 ? undefined : this.#live(reader.at, end)
       live?.block.read()
       reader.block = live?.block
-      const value = live?.bytes ?? (await this.#fromStore(reader.at, end, into))
+      if (live === undefined && reader.ahead.length === 0) reader.ahead.push(...(await this.#fromStore(reader.at, end, into)))
+      const value = live?.bytes ?? reader.ahead.shift()
       if (value !== undefined) {
         reader.at += value.byteLength
         for (const fill of this.#fills) fill.readersMoved()
@@ -285,14 +288,31 @@ export class Assembly {
     return undefined
   }
 
-  async #fromStore(at: number, end: number, into: (bytes: number) => Uint8Array): Promise<Uint8Array | undefined> {
+  /** As much as a window holds of what the store has from `at` on, in as few pieces as it can be had. */
+  async #fromStore(at: number, end: number, into: (bytes: number) => Uint8Array): Promise<readonly Uint8Array[]> {
     const { store, sliceBytes, head, memory } = this.#options
+    const to = Math.min(end, at + memory.window)
     const isWhole = this.#length !== undefined && this.#length <= sliceBytes && this.#isStored
-    const slice = Math.floor(at / sliceBytes)
-    if (!isWhole && !store.has(head.id, slice)) return undefined
-    const first = at - slice * sliceBytes
-    const last = Math.min(end - slice * sliceBytes, sliceBytes, first + memory.window) - 1
-    return store.read(head.id, { slice: isWhole ? undefined : slice, range: { first, last }, into }).catch(() => undefined)
+    if (isWhole) {
+      const body = await store.read(head.id, { range: { first: at, last: to - 1 }, into }).catch(() => undefined)
+      return body === undefined ? [] : [body]
+    }
+    let shared: Uint8Array | undefined
+    const reads: Promise<Uint8Array | undefined>[] = []
+    for (let first = at; first < to && store.has(head.id, Math.floor(first / sliceBytes)); ) {
+      const slice = Math.floor(first / sliceBytes)
+      const [begin, next] = [first, Math.min(to, (slice + 1) * sliceBytes)]
+      const range = { first: begin - slice * sliceBytes, last: next - 1 - slice * sliceBytes }
+      const place = (bytes: number): Uint8Array => {
+        shared ??= into(to - at)
+        return shared.subarray(begin - at, begin - at + bytes)
+      }
+      reads.push(store.read(head.id, { slice, range, into: place }).catch(() => undefined))
+      first = next
+    }
+    const pieces = await Promise.all(reads)
+    const missing = pieces.indexOf(undefined)
+    return joined((missing < 0 ? pieces : pieces.slice(0, missing)) as Uint8Array[])
   }
 
   /** Whether waiting is better than asking: a fill is near, or it is the only one there will be. */
@@ -408,4 +428,16 @@ export class Assembly {
     const [come, whole] = [fill.at - fill.first, end - fill.first]
     return come >= whole * finishShare || whole - come <= sliceBytes
   }
+}
+
+/** Pieces that lie behind each other in memory are one. */
+function joined(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  const together: Uint8Array[] = []
+  for (const piece of pieces) {
+    const before = together.at(-1)
+    if (before !== undefined && before.buffer === piece.buffer && before.byteOffset + before.byteLength === piece.byteOffset)
+      together[together.length - 1] = new Uint8Array(piece.buffer, before.byteOffset, before.byteLength + piece.byteLength)
+    else together.push(piece)
+  }
+  return together
 }
