@@ -94,6 +94,23 @@ const PROMISES: Readonly<Record<string, Promise_>> = {
     const got = await store.read('a', { slice: 1, range: { first: 100, last: 199 }, into: () => given })
     assert.deepEqual(new Uint8Array(got ?? []), bytes(500).slice(100, 200))
   },
+  'hands out at once, if it does so, what it would read': async (open) => {
+    const store = await open()
+    await put(store, meta('b'), bytes(1000))
+    await putSliced(store, meta('a'), [bytes(1000), bytes(500)])
+    if (store.readNow === undefined) return
+    for (const [id, part] of [
+      ['b'],
+      ['b', { range: { first: 3, last: 9 } }],
+      ['a', { slice: 1 }],
+      ['a', { slice: 0, range: { first: 999, last: 999 } }],
+    ] as const) {
+      const now = store.readNow(id, part)
+      if (now !== undefined) assert.deepEqual(new Uint8Array(now), await read(store, id, part))
+    }
+    assert.equal(store.readNow('a', { slice: 2 }), undefined)
+    assert.equal(store.readNow('c'), undefined)
+  },
   'keeps slices in any order, with gaps, before and after the response itself': async (open) => {
     const store = await open()
     assert.equal(await store.writeSlice('a', 2, bytes(1002)), true)

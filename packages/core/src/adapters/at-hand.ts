@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
+import { Pieces } from '../http/body.ts'
 import { type Fields, isFieldName, isFieldValue } from '../http/fields.ts'
 import { knowing } from '../http/known.ts'
 import { type RequestHead, readRequestHead } from '../http/request-head.ts'
@@ -213,19 +214,23 @@ class Connection {
       sendable = answer.fail(new CdnError('CDN_ORIGIN_PROTOCOL', 'a field has characters that may not be in it'))
       head = headOf(sendable, this.#shared.server) as string
     }
-    const body = method === 'HEAD' ? undefined : (sendable.body as Uint8Array | undefined)
+    const body = method === 'HEAD' ? undefined : (sendable.body as Uint8Array | Pieces | undefined)
     const bytes = body?.byteLength ?? 0
-    if (body === undefined) socket.write(head, 'latin1')
+    const pieces = body instanceof Pieces ? body.pieces : body === undefined ? [] : [body]
+    if (bytes === 0) socket.write(head, 'latin1')
     else if (bytes <= MAX_COPIED) {
       const out = Buffer.allocUnsafe(head.length + bytes)
-      out.write(head, 0, 'latin1')
-      out.set(body, head.length)
+      let at = out.write(head, 0, 'latin1')
+      for (const piece of pieces) {
+        out.set(piece, at)
+        at += piece.byteLength
+      }
       socket.write(out)
       if (sendable.kept !== undefined) Object.assign(sendable.kept, { by: this.#shared, bytes: out })
     } else {
       socket.cork()
       socket.write(head, 'latin1')
-      socket.write(body)
+      for (const piece of pieces) socket.write(piece)
       socket.uncork()
     }
     this.#written(sendable, bytes)

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
-import { leave, letGo } from '../http/body.ts'
+import { leave, letGo, Pieces } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 import { goneSignal } from './gone.ts'
 import { targetOf } from './target.ts'
@@ -160,9 +160,13 @@ const SMALL = 4096
 
 function sendBody(answer: CdnResponse, response: ServerResponse): void {
   const { body } = answer
-  if (body !== undefined && !(body instanceof Uint8Array)) return void stream(body, answer, response)
+  if (body !== undefined && !('byteLength' in body)) return void stream(body, answer, response)
   const bytes = body === undefined ? 0 : body.byteLength
   response.once('close', () => answer.finished(bytes, response.writableFinished))
+  if (body instanceof Pieces) {
+    for (const piece of body.pieces) response.write(piece)
+    return void response.end()
+  }
   if (body === undefined || bytes > SMALL) response.end(body)
   else response.end(Buffer.from(body.buffer, body.byteOffset, bytes).toString('latin1'), 'latin1')
 }

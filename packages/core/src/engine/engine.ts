@@ -1,7 +1,7 @@
 // The life of one request: route, key, lookup, decide; then serve, revalidate or fetch; admit, fill, deliver, log.
 import { randomUUID } from 'node:crypto'
 import { asCdnError, CdnError } from '../errors.ts'
-import type { Body, ByteRange } from '../http/body.ts'
+import { type Body, type ByteRange, Pieces } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
@@ -479,8 +479,11 @@ export class Engine implements Handler {
     if (repeat !== undefined && again !== undefined) return exchange.repeat(repeat, again)
     const part = partFor(exchange.request.method, exchange.request.fields, meta, meta.length, exchange.at)
     if (part.body === 'none') return exchange.respond(part.status, part.fields, undefined, age)
-    if (meta.sliceBytes !== undefined)
+    if (meta.sliceBytes !== undefined) {
+      const pieces = this.#atHand(meta, part)
+      if (pieces !== undefined) return this.#reading(exchange).respond(part.status, part.fields, pieces, age)
       return exchange.isUrgent ? undefined : this.#serveSlices(exchange, route, star, meta, part, age)
+    }
     const whole = found.open?.()
     if (whole !== undefined) {
       const body = part.body === 'whole' ? whole : whole.subarray(part.body.first, part.body.last + 1)
@@ -497,6 +500,27 @@ export class Engine implements Handler {
         // Evicted between lookup and read: rare, and no reason to fail.
         return this.#forward({ exchange, route, star, decision: MISS })
       })
+  }
+
+  /** A body, or a range of it, that lies in memory and is no more than one reader may hold. */
+  #atHand({ id, length, sliceBytes = length }: StoredMeta, { body }: Part): Body | undefined {
+    const { first, last } = typeof body === 'string' ? { first: 0, last: length - 1 } : body
+    if (this.#store.readNow === undefined || last - first >= this.#options.inFlight.window) return undefined
+    const pieces: Uint8Array[] = []
+    for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++) {
+      const begin = slice * sliceBytes
+      const range = { first: Math.max(0, first - begin), last: Math.min(sliceBytes - 1, last - begin) }
+      const piece = this.#store.readNow(id, { slice, range })
+      if (piece === undefined) return undefined
+      pieces.push(piece)
+    }
+    return pieces.length === 1 ? pieces[0] : new Pieces(pieces)
+  }
+
+  #reading(exchange: Exchange): Exchange {
+    exchange.isReading = true
+    this.#options.inFlight.reads(1)
+    return exchange
   }
 
   #serveSlices(
@@ -1066,6 +1090,7 @@ export class Engine implements Handler {
     this.#open--
     if (exchange.hit) this.#hits++
     if (exchange.tunnel !== undefined) this.#openTunnels--
+    if (exchange.isReading) this.#options.inFlight.reads(-1)
     const entry = exchange.entry(this.#requests++)
     this.#options.log.forEach((sink, at) => {
       try {

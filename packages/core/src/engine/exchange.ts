@@ -33,6 +33,8 @@ export class Exchange implements CdnResponse {
   tier: LogEntry['tier'] = 'edge'
   /** Answered at once or not at all: nothing may be waited for. */
   isUrgent = false
+  /** Whether its body is counted among those that are being read. */
+  isReading = false
   key: CacheKey | undefined
   /** Of the route, once there is one. */
   rules: Rules | undefined

@@ -63,7 +63,7 @@ export interface Handler {
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
 
   /**
-   * Answers a request whose answer is at hand as a whole: a hit in memory, a redirect, a refusal. Its body is bytes.
+   * Answers a request whose answer is at hand as a whole: a hit in memory, a redirect, a refusal. Its body is bytes, or Pieces of them.
    * `undefined`: it is not, nothing has been done or counted, and `handle` is for it.
    */
   handleNow(request: CdnRequest): CdnResponse | undefined

@@ -3,6 +3,21 @@
 /** Content as bytes: in one piece, or as it comes. A piece that comes may be written over as soon as the next one is asked for. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
+/** A body that is all there, in several pieces that stay as they are. */
+export class Pieces implements AsyncIterable<Uint8Array> {
+  readonly pieces: readonly Uint8Array[]
+  readonly byteLength: number
+
+  constructor(pieces: readonly Uint8Array[]) {
+    this.pieces = pieces
+    this.byteLength = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    yield* this.pieces
+  }
+}
+
 /** For a body that nobody is going to read: whoever makes it is told. */
 export function letGo(body: Body | undefined): void {
   if (body !== undefined && !(body instanceof Uint8Array)) leave(body[Symbol.asyncIterator]())

@@ -164,6 +164,11 @@ export function memoryStore(options: MemoryStoreOptions): Store {
     return slice?.body
   }
 
+  function readNow(id: string, { slice, range }: Part = {}): Uint8Array | undefined {
+    const body = use(id, slice, range?.first ?? 0)
+    return body === undefined || range === undefined ? body : body.subarray(range.first, range.last + 1)
+  }
+
   return {
     name: 'memory',
     async lookup(key) {
@@ -172,10 +177,10 @@ export function memoryStore(options: MemoryStoreOptions): Store {
     peek(key) {
       return byKey.get(key) ?? NONE
     },
-    async read(id, { slice, range }: Part = {}) {
-      const body = use(id, slice, range?.first ?? 0)
-      return body === undefined || range === undefined ? body : body.subarray(range.first, range.last + 1)
+    async read(id, part) {
+      return readNow(id, part)
     },
+    readNow,
     has(id, slice) {
       return byId.get(id)?.slices.has(slice) === true
     },

@@ -24,6 +24,9 @@ export interface Store {
    */
   read(id: string, part?: Part): Promise<Uint8Array | undefined>
 
+  /** What `read` would resolve to, when it lies in memory and stays as it is; else `undefined`. Counts as a use, then. */
+  readNow?(id: string, part?: Part): Uint8Array | undefined
+
   /** Whether a slice is there, as far as is known without waiting. Counts as no use. */
   has(id: string, slice: number): boolean
 

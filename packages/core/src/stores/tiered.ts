@@ -205,6 +205,12 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
     return below && combined(key, below)
   }
 
+  function readNow(id: string, part: Part = {}): Uint8Array | undefined {
+    const copy = upper.readNow?.(id, part)
+    if (copy !== undefined) lower.touch?.(id, part.slice)
+    return copy
+  }
+
   /** What the lower store resolves to; `undefined`, and somebody is told, when it fails. */
   async function belowOr<T>(result: Promise<T>): Promise<T | undefined> {
     try {
@@ -246,6 +252,7 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       if (body !== undefined) await lift(from, part.slice, body).catch(onFailure)
       return part.range === undefined ? body : body?.subarray(part.range.first, part.range.last + 1)
     },
+    readNow,
     has(id, slice) {
       return upper.has(id, slice) || lower.has(id, slice)
     },
