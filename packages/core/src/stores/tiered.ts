@@ -240,7 +240,7 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
     },
     peek,
     async read(id, part = {}) {
-      const copy = await upper.read(id, part)
+      const copy = upper.readNow === undefined ? await upper.read(id, part) : upper.readNow(id, part)
       if (copy !== undefined) {
         lower.touch?.(id, part.slice)
         return copy
