@@ -9,6 +9,8 @@ const SHARE = 0.6
 const LEAST = 128 * MB
 /** With less, what the runtime takes for the sake of speed counts. */
 const PLENTY = 1024 * MB
+/** With less, every buffer counts that has been used and not yet been collected. */
+const ENOUGH = 512 * MB
 
 /** Bytes that this machine, or the container it is, allows all its processes. */
 export function machineMemory(
@@ -36,19 +38,21 @@ export function cacheMemory(processBytes: number): number {
 }
 
 /** Releases of Node whose V8 has the flag: others say on standard error that they do not know it. */
-const COUNTS_GARBAGE: ReadonlySet<number> = new Set([24, 25, 26])
+const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
 
 /**
- * Tells V8 how much may lie about before it is collected.
+ * Tells V8 how much may lie about before everything is collected, and how much of what is new.
  *
  * Buffers lie outside of V8's heap. Ours is small, and V8 as it comes collects all of it whenever 8 MB of buffers have been used, which are
- * 8 MB of bodies: two thirds of what a body costs on its way in. With its flag, it waits for a third of all that there is, buffers included.
+ * 8 MB of bodies: two thirds of what a body costs on its way in. With enough memory it waits for a third of all that there is, buffers
+ * included; with less, for one and a half times the heap.
  *
- * V8's space for new objects may grow again, to 32 MB, where there is memory for it. With little, it stays at the 4 MB it begins with:
+ * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the 4 MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
  * less (`npm run soak`).
  */
 export function tuneCollector(processBytes: number, node = process.versions.node): void {
-  if (COUNTS_GARBAGE.has(Number.parseInt(node, 10))) setFlagsFromString('--external-memory-accounted-in-global-limit')
+  if (processBytes < ENOUGH) setFlagsFromString('--heap-growing-percent=150')
+  else if (COUNTS_BUFFERS.has(Number.parseInt(node, 10))) setFlagsFromString('--external-memory-accounted-in-global-limit')
   if (processBytes >= PLENTY) setFlagsFromString('--semi-space-growth-factor=2')
 }
