@@ -1,6 +1,5 @@
 // How a subject joins the benchmark that started it: it listens on loopback, tells the port, and ends with its parent.
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 
 export function listen(server: Server): void {
   server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
