@@ -43,10 +43,13 @@ const LINES = 1
 const DROPPED = 2
 const HEADER_BYTES = 28
 
+/** Memory of exactly so many bytes. */
+type Room = (bytes: number) => Buffer
+
 /** magic u32, kind u8, first u48, count u40, length u32, crc u32: of what comes before it and the payload. */
-function frame(kind: number, first: number, count: number, payload: string): Buffer {
+function frame(kind: number, first: number, count: number, payload: string, room: Room = Buffer.allocUnsafe): Buffer {
   const length = Buffer.byteLength(payload)
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + length)
+  const bytes = room(HEADER_BYTES + length)
   bytes.write(payload, HEADER_BYTES)
   bytes.writeUInt32BE(MAGIC, 0)
   bytes.writeUInt32BE(kind, 4)
@@ -61,8 +64,8 @@ export function headFrame(head: SegmentHead): Buffer {
   return frame(HEAD, 0, 0, JSON.stringify(head))
 }
 
-export function linesFrame(first: number, count: number, lines: string): Buffer {
-  return frame(LINES, first, count, lines)
+export function linesFrame(first: number, count: number, lines: string, room?: Room): Buffer {
+  return frame(LINES, first, count, lines, room)
 }
 
 export function droppedFrame(first: number, count: number): Buffer {
@@ -76,12 +79,11 @@ export interface Segment {
   readonly torn: number
 }
 
-/** `undefined` when the file does not begin as one of ours. */
+/** Takes `bytes` over, and puts the lines together there. `undefined` when the file does not begin as one of ours. */
 export function parseSegment(bytes: Buffer): Segment | undefined {
   let head: SegmentHead | undefined
-  const lines: Buffer[] = []
   const dropped: Numbers[] = []
-  let [first, last, entries, at] = [-1, -1, 0, 0]
+  let [first, last, entries, at, length] = [-1, -1, 0, 0, 0]
   while (at + HEADER_BYTES <= bytes.byteLength) {
     const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 20)
     if (bytes.readUInt32BE(at) !== MAGIC || end > bytes.byteLength) break
@@ -93,7 +95,8 @@ export function parseSegment(bytes: Buffer): Segment | undefined {
       if (first < 0) first = number
       last = number + count - 1
       if (kind === LINES) {
-        lines.push(payload)
+        // Never to the right of where it was.
+        length += payload.copy(bytes, length)
         entries += count
       } else dropped.push([number, last, count])
     }
@@ -101,6 +104,6 @@ export function parseSegment(bytes: Buffer): Segment | undefined {
   }
   if (head === undefined) return undefined
   if (first < 0) return { batch: undefined, torn: bytes.byteLength - at }
-  const text = Buffer.concat(lines)
+  const text = bytes.subarray(0, length)
   return { batch: { ...head, first, last, entries, dropped, text, sha256: sha256(text) }, torn: bytes.byteLength - at }
 }

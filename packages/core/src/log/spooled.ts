@@ -130,6 +130,9 @@ class Spool {
   #isWriting = false
   #isSyncing = false
 
+  /** What a frame was in before it was written, for the next one: some megabytes of new ones a second would keep the collector busy. */
+  #spare = new ArrayBuffer(0)
+
   readonly #queue: Queued[] = []
   readonly #ledgers = new Map<string, Ledger>()
   readonly #unpublished = new Map<Ledger, Set<string>>()
@@ -245,13 +248,20 @@ class Spool {
 
   #enqueue(): void {
     if (this.#count === 0) return
-    const frame = linesFrame(this.#first, this.#count, this.#lines)
+    const frame = linesFrame(this.#first, this.#count, this.#lines, (bytes) => this.#room(bytes))
     const date = dateOf(this.#host.clock.now())
     this.#waiting.push({ date, openedAt: this.#openedAt, first: this.#first, count: this.#count, frame })
     this.#memoryBytes += frame.byteLength
     this.#lines = ''
     this.#count = 0
     this.#write()
+  }
+
+  #room(bytes: number): Buffer {
+    const spare = this.#spare
+    if (spare.byteLength < bytes) return Buffer.allocUnsafeSlow(bytes)
+    this.#spare = new ArrayBuffer(0)
+    return Buffer.from(spare, 0, bytes)
   }
 
   #write(): void {
@@ -283,6 +293,7 @@ class Spool {
     }
     this.#waiting.shift()
     this.#memoryBytes -= frame?.byteLength ?? 0
+    if (frame !== undefined && frame.buffer.byteLength > this.#spare.byteLength) this.#spare = frame.buffer as ArrayBuffer
     const ledger = this.#own()
     ledger.took(date, first, first + count)
     if (frame === undefined) ledger.dropped(date, [first, first + count - 1, count])
