@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Cdn, Purge } from '@simple-cdn/core'
 import type { LiveLog } from './live-log.ts'
+import { metricsText } from './metrics.ts'
 import { type Answer, isSame, orderOf, type PurgeApi, type PurgeOrder } from './purge-api.ts'
 import { givenToken, isSoft, written } from './purge-method.ts'
 
@@ -45,6 +46,7 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
     if (!isAuthorized(request, token, subject)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
     const url = URL.parse(request.url ?? '', 'http://admin')
     if (request.method === 'GET' && url?.pathname === '/tail') return void tail(url.searchParams, subject.live, response)
+    if (request.method === 'GET' && url?.pathname === '/metrics') return void metrics(subject, response)
     void answer(request, subject)
       .catch((error: Error) => ({ status: 500, body: { error: error.message } }))
       .then((answered) => send(response, answered))
@@ -87,8 +89,13 @@ async function answer(request: IncomingMessage, subject: Subject): Promise<Answe
     case '/explain':
       return explain(url.searchParams, cdn)
     default:
-      return { status: 404, body: { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' } }
+      return { status: 404, body: { error: 'there are /health, /ready, /stats, /metrics, /tail, /explain and /purge' } }
   }
+}
+
+function metrics({ stats }: Subject, response: ServerResponse): void {
+  response.writeHead(200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' })
+  response.end(metricsText(stats()))
 }
 
 function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): void {

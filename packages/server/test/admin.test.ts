@@ -30,7 +30,7 @@ describe('the admin listener', { timeout: 20_000 }, () => {
     const { ask, adminUrl } = await admin(t)
     const credentials = ['', 'Bearer', `Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(1)}`, `Basic ${btoa(`x:${TOKEN}`)}`, TOKEN]
     for (const authorization of credentials) {
-      for (const path of ['/health', '/ready', '/stats', '/explain?url=http://cdn.test/', '/none']) {
+      for (const path of ['/health', '/ready', '/stats', '/metrics', '/explain?url=http://cdn.test/', '/none']) {
         for (const method of ['GET', 'POST', 'DELETE']) {
           const { status, headers, text } = await ask(path, authorization, method)
           assert.deepEqual([status, headers.get('www-authenticate'), text], [401, 'Bearer', ''], `${method} ${path}`)
@@ -56,8 +56,8 @@ describe('the admin listener', { timeout: 20_000 }, () => {
   const answers: readonly [path: string, status: number, body: unknown][] = [
     ['/health', 200, { healthy: true }],
     ['/ready', 200, { ready: true }],
-    ['/none', 404, { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' }],
-    ['/', 404, { error: 'there are /health, /ready, /stats, /tail, /explain and /purge' }],
+    ['/none', 404, { error: 'there are /health, /ready, /stats, /metrics, /tail, /explain and /purge' }],
+    ['/', 404, { error: 'there are /health, /ready, /stats, /metrics, /tail, /explain and /purge' }],
     ['/explain', 400, { error: '"" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     ['/explain?url=/a', 400, { error: '"/a" is not the whole URL of a request, such as "http://localhost:8080/feed.xml"' }],
     [
@@ -111,6 +111,29 @@ describe('the admin listener', { timeout: 20_000 }, () => {
       { name: 'test', failed: 0, dropped: 0 },
       { name: 'tail', failed: 0, dropped: 0 },
     ])
+  })
+
+  test('has the same figures for Prometheus', async (t) => {
+    const { ask, url, until, entries, origin } = await admin(t)
+    origin.answer({ headers: { 'Cache-Control': 'max-age=60' }, body: 'hello' })
+    await rawClient(t, url, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => entries.length === 1)
+    const { headers, text } = await ask('/metrics')
+    assert.equal(headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+    const lines = text.split('\n')
+    for (const line of [
+      '# TYPE simple_cdn_requests untyped',
+      'simple_cdn_requests 1',
+      'simple_cdn_store_responses 1',
+      'simple_cdn_purges_current 1',
+      'simple_cdn_log_dropped{sink="test"} 0',
+      'simple_cdn_log_dropped{sink="tail"} 0',
+    ])
+      assert.ok(lines.includes(line), `${line} is not in\n${text}`)
+    for (const line of lines.slice(0, -1))
+      assert.match(line, /^(# TYPE \w+ untyped|[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?\d+(\.\d+)?)$/)
+    const names = lines.filter((line) => line.startsWith('#'))
+    assert.equal(new Set(names).size, names.length)
   })
 
   test('explains a request, with the fields it is said to have', async (t) => {
