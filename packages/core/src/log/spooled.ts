@@ -49,7 +49,7 @@ export interface SpoolOptions {
 }
 
 /** Lines go to the file when there are so many characters of them. */
-const BATCH = 64 * 1024
+const BATCH = 256 * 1024
 /** How long to leave a disk alone that has failed. */
 const DISK_RETRY_MS = 1_000
 const PUBLISH_RETRY_MS = 30_000

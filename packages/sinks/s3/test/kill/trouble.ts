@@ -25,6 +25,7 @@ const memory = async (): Promise<{ rss: number; figures: Record<string, number> 
   running.child.send('memory')
   return (await answer)[0]
 }
+const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`
 const completed = new Set<string>()
 let next = 0
 const stop = load(
@@ -40,7 +41,12 @@ if (isFull) {
   // Others fill the disk, but for some pages.
   writeFileSync(join(folder, 'others'), Buffer.alloc(22 * 1024 * 1024))
   await sleep(20_000)
-} else await sleep(Number(amount) * 60_000)
+}
+const each: string[] = []
+for (let minute = 0; !isFull && minute < Number(amount); minute++) {
+  await sleep(60_000)
+  each.push(megabytes((await memory()).rss))
+}
 const during = await memory()
 if (isFull) rmSync(join(folder, 'others'))
 server.isDown = false
@@ -62,9 +68,10 @@ rmSync(folder, { recursive: true, force: true })
 const lost = [...completed].filter((id) => !lines.has(id)).length
 const twice = [...lines.values()].filter((count) => count > 1).length
 const dropped = verified.reduce((sum, each) => sum + each.dropped, 0)
-const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`
 console.log(`${isFull ? 'the disk full for 20 s and S3 down' : `S3 down for ${amount} minutes`}, under ${rate} requests a second
 completed requests ${completed.size} of ${next} sent, lines ${lines.size}, lost ${lost}, twice ${twice}
-memory (RSS) ${megabytes(before.rss)} before, ${megabytes(during.rss)} at the end of the trouble; on disk ${megabytes(during.figures.diskBytes ?? 0)}
+memory (RSS) ${megabytes(before.rss)} before, ${megabytes(during.rss)} at the end of the trouble${
+  each.length === 0 ? '' : `, minute by minute ${each.join(', ')}`
+}; on disk ${megabytes(during.figures.diskBytes ?? 0)}
 counted as dropped: by the sink ${during.figures.dropped}, by verify ${dropped}; gaps ${verified.reduce((sum, { gaps }) => sum + gaps.length, 0)}`)
 process.exitCode = twice === 0 && lost === dropped && completed.size === next ? 0 : 1
