@@ -254,8 +254,12 @@ function temporaryFolder(): string {
 
 const chunk = Buffer.allocUnsafe(1024 * 1024)
 
-/** How many lines a log has; then it is empty. Whoever writes it appends. */
-function takeLines(file: string): number {
+/** What a log's last lines may wait for others. */
+const LINES_WAIT_MS = 200
+
+/** How many lines a log has, the last ones too; then it is empty. Whoever writes it appends. */
+async function takeLines(file: string): Promise<number> {
+  await sleep(LINES_WAIT_MS)
   if (!existsSync(file)) return 0
   const descriptor = openSync(file, 'r')
   let lines = 0
