@@ -3,6 +3,7 @@ import { checkFallbacks, HOST, origins } from './check-origins.ts'
 import {
   type Check,
   duration,
+  having,
   integer,
   isRecord,
   listOf,
@@ -383,15 +384,6 @@ const network = text((value) =>
 // The whole
 
 const AT_LEAST_ONE = 'at least one, such as { match: "/*", origin: "app" }'
-
-/** An object of somebody's own, known by its methods. */
-function having(methods: string, what: string): Check {
-  return rule((value) => {
-    if (!isRecord(value)) return `is ${shown(value)}; write ${what}`
-    const missing = methods.split(' ').find((name) => typeof value[name] !== 'function')
-    return missing === undefined ? undefined : `is not ${what}: it has no ${missing}()`
-  })
-}
 
 function store(example: string): Check {
   return having('lookup read has write writeSlice freshen remove discard stats close', `a store, such as ${example}`)
