@@ -19,6 +19,7 @@ import {
   text,
 } from './checks.ts'
 import { isNetwork } from './engine/client.ts'
+import { logSink } from './log/checked.ts'
 import { parseTemplate } from './policy/field-rules.ts'
 import { normalisedTarget } from './policy/key.ts'
 import { type Match, parseMatch } from './policy/route.ts'
@@ -397,7 +398,7 @@ const shape = options(
     memory: size(65_536, MAX_BYTES),
     store: store('memoryStore({ maxBytes })'),
     disk: store('await diskStore({ folder, maxBytes })'),
-    log: listOf(having('write flush close', 'a log sink, such as stdoutSink()'), 'log sinks'),
+    log: listOf(logSink, 'log sinks'),
     name: token,
     semantics: oneOf('cautious', 'rfc'),
     maxRequestBody: size(0, MAX_BYTES),
