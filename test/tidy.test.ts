@@ -12,7 +12,7 @@ interface Source {
 }
 
 /** The floors of packages/core/src, lowest first. What stands beside them in src/ is the roof. See docs/architecture.md. */
-const floors = [['errors.ts'], ['http'], ['policy'], ['stores', 'origins', 'log'], ['engine'], ['adapters']]
+const floors = [['errors.ts'], ['http'], ['policy', 'checks.ts'], ['stores', 'origins', 'log'], ['engine'], ['adapters']]
 const core = 'packages/core/src/'
 
 /** Where the world is asked for the time, and what for. Everything else is given a `Clock`, or the time itself. */

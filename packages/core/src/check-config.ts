@@ -3,6 +3,7 @@ import { checkFallbacks, HOST, origins } from './check-origins.ts'
 import {
   type Check,
   duration,
+  having,
   integer,
   isRecord,
   listOf,
@@ -18,6 +19,7 @@ import {
   text,
 } from './checks.ts'
 import { isNetwork } from './engine/client.ts'
+import { logSink } from './log/checked.ts'
 import { parseTemplate } from './policy/field-rules.ts'
 import { normalisedTarget } from './policy/key.ts'
 import { type Match, parseMatch } from './policy/route.ts'
@@ -384,15 +386,6 @@ const network = text((value) =>
 
 const AT_LEAST_ONE = 'at least one, such as { match: "/*", origin: "app" }'
 
-/** An object of somebody's own, known by its methods. */
-function having(methods: string, what: string): Check {
-  return rule((value) => {
-    if (!isRecord(value)) return `is ${shown(value)}; write ${what}`
-    const missing = methods.split(' ').find((name) => typeof value[name] !== 'function')
-    return missing === undefined ? undefined : `is not ${what}: it has no ${missing}()`
-  })
-}
-
 function store(example: string): Check {
   return having('lookup read has write writeSlice freshen remove discard stats close', `a store, such as ${example}`)
 }
@@ -405,7 +398,7 @@ const shape = options(
     memory: size(65_536, MAX_BYTES),
     store: store('memoryStore({ maxBytes })'),
     disk: store('await diskStore({ folder, maxBytes })'),
-    log: listOf(having('write flush close', 'a log sink, such as stdoutSink()'), 'log sinks'),
+    log: listOf(logSink, 'log sinks'),
     name: token,
     semantics: oneOf('cautious', 'rfc'),
     maxRequestBody: size(0, MAX_BYTES),

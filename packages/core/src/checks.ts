@@ -43,6 +43,26 @@ export function integer(min: number, max: number): Check {
   )
 }
 
+export function callable(what: string): Check {
+  return rule((value) => (typeof value === 'function' ? undefined : `is ${shown(value)}; write ${what}`))
+}
+
+/** A URL that a request can be sent to. */
+export function httpUrl(example: string): Check {
+  return text((value) =>
+    /^https?:\/\/./i.test(value) && URL.canParse(value) ? undefined : `${shown(value)} is not a URL, such as ${shown(example)}`,
+  )
+}
+
+/** An object of somebody's own, known by its methods. */
+export function having(methods: string, what: string): Check {
+  return rule((value) => {
+    if (!isRecord(value)) return `is ${shown(value)}; write ${what}`
+    const missing = methods.split(' ').find((name) => typeof value[name] !== 'function')
+    return missing === undefined ? undefined : `is not ${what}: it has no ${missing}()`
+  })
+}
+
 /** `ifEmpty` says what to do about an empty list; left out, it may be empty. */
 export function listOf(check: Check, what: string, ifEmpty?: string): Check {
   return (value, path) => {
@@ -77,6 +97,14 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function member(path: string, name: string): string {
   if (!/^[A-Za-z_$][\w$]*$/.test(name)) return `${path}[${JSON.stringify(name)}]`
   return path === '' ? name : `${path}.${name}`
+}
+
+/** Mistakes of a part, as those of the whole: "spool.folder" below "log[0]" is "log[0].spool.folder". */
+export function below(path: string, mistakes: readonly Mistake[]): readonly Mistake[] {
+  return mistakes.map(({ path: inner, message }) => ({
+    path: path === '' || /^(?:\[|$)/.test(inner) ? path + inner : `${path}.${inner}`,
+    message,
+  }))
 }
 
 /** A value as a message may show it: short, and on one line. */

@@ -6,6 +6,7 @@ import {
   checkConfig,
   configError,
   duration,
+  httpUrl,
   integer,
   isRecord,
   listOf,
@@ -175,11 +176,6 @@ const serverOptions = options({
   watch: oneOf(true, false),
 })
 
-const webhook = text((value) =>
-  /^https?:\/\/./i.test(value) && URL.canParse(value)
-    ? undefined
-    : `${shown(value)} is not a URL, such as "https://example.com/purged"`,
-)
 const headers: Check = (value, path) =>
   isRecord(value)
     ? Object.entries(value).flatMap(([name, each]) => text(() => undefined)(each, `${path}.${name}`))
@@ -188,7 +184,7 @@ const headers: Check = (value, path) =>
 const purgeAccess = {
   token,
   perMinute: integer(1, 1_000_000),
-  webhooks: listOf(options({ url: webhook, headers }, { url: 'who is to be told' }), 'webhooks'),
+  webhooks: listOf(options({ url: httpUrl('https://example.com/purged'), headers }, { url: 'who is to be told' }), 'webhooks'),
 }
 
 /** What of `purge` concerns the network here, and what the cache itself. */

@@ -116,6 +116,38 @@ describe('simple-cdn check', options, () => {
     })
   })
 
+  test('prints mistakes of log sinks with all others', async (t) => {
+    const { run } = project(t, {
+      'cdn.config.mjs': `import { loki, httpSink, only, s3Sink, stdoutSink } from 'simple-cdn'
+      export default {
+        origins: { app: 'http://127.0.0.1:3000' },
+        routes: [{ match: '/*', origin: 'ap' }],
+        log: [
+          stdoutSink(),
+          only({ smaple: 20 }, s3Sink({
+            buckt: 'logs', key: '{date}', spool: { folder: 'log', maxBytes: '1gb' },
+          })),
+          httpSink({ target: loki({ url: process.env.NO_SUCH_VARIABLE }), spool: { retryMs: [9, 5] } }),
+        ],
+      }`,
+    })
+    assert.deepEqual(await run(['check']).ended, {
+      code: 1,
+      stdout: '',
+      stderr: `simple-cdn: cdn.config.mjs has 9 mistakes:
+  line 7: log[1].smaple: there is no such option; did you mean "sample"?
+  line 7: log[1].bucket: is missing; write the name of a bucket
+  line 7: log[1].buckt: there is no such option; did you mean "bucket"?
+  line 7: log[1].key: "{date}" lacks {machine}, {boot}, {first}, {last}, {checksum}; without them, objects would not be unique, or not provable
+  line 7: log[1].spool.maxBytes: is "1gb"; write a whole number from 1 to 9007199254740991
+  line 10: log[2].target.url: is missing; write the URL of the server
+  line 10: log[2].spool.folder: is missing; write the path of a folder that no other sink has
+  line 10: log[2].spool.retryMs: has 9 as the shortest wait and 5 as the longest; write [5, 9]
+  line 4: routes[0].origin: no origin is called "ap"; did you mean "app"?
+`,
+    })
+  })
+
   test('prints every route with its complete policy, and says with exit code 1 what is probably not meant', async (t) => {
     const { run } = project(t, {
       'cdn.config.ts': `import { defineConfig } from 'simple-cdn'

@@ -1,10 +1,12 @@
 // A sink that writes to a file, and begins a new one by size and by age; so many old ones are kept.
 import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { integer, options } from '../checks.ts'
 import type { Millis } from '../http/time.ts'
+import { bytes, checkedSink, lineFormat, someText } from './checked.ts'
 import type { LogFormat } from './formats/format.ts'
 import { jsonLine } from './json-line.ts'
-import { type QueueOptions, queued } from './queued.ts'
+import { type QueueOptions, queueChecks, queued } from './queued.ts'
 import type { LogSink } from './sink.ts'
 
 export interface FileSinkOptions extends QueueOptions {
@@ -19,11 +21,27 @@ export interface FileSinkOptions extends QueueOptions {
   keep?: number
 }
 
+const check = options(
+  {
+    path: someText('the path of a file'),
+    format: lineFormat,
+    rotateBytes: bytes,
+    rotateMs: integer(1, Number.MAX_SAFE_INTEGER),
+    keep: integer(0, Number.MAX_SAFE_INTEGER),
+    ...queueChecks,
+  },
+  { path: 'the path of a file' },
+)
+
 /**
  * An old file is called like the file, with the time at which it became one: "access.log.2014-06-06T000000.000Z". The file is opened
  * for each write, so other programs may move it away. A disk that is full is tried again; meanwhile lines wait in memory.
  */
-export function fileSink({
+export function fileSink(options: FileSinkOptions): LogSink & { readonly dropped: number } {
+  return checkedSink('fileSink', check, options, fileSinkOf)
+}
+
+function fileSinkOf({
   path,
   format = jsonLine,
   rotateBytes = 100 * 1024 * 1024,

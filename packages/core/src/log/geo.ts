@@ -1,6 +1,8 @@
 // Where a client is: what a database of addresses says about it, added to log entries.
+import { having } from '../checks.ts'
+import { checkedWrapper } from './checked.ts'
 import type { LogEntry } from './entry.ts'
-import { type LogSink, wrapped } from './sink.ts'
+import type { LogSink } from './sink.ts'
 
 export interface Geo {
   readonly city?: string | undefined
@@ -19,10 +21,18 @@ export interface GeoSource {
   lookup(address: string): Geo | undefined
 }
 
+const lookingUp = having('lookup', 'a source of places, such as await geoDatabase({ file })')
+
 /** Entries reach `sink` with `geo`, where `source` knows something. */
 export function located(source: GeoSource, sink: LogSink): LogSink {
-  return wrapped(sink, (entry: LogEntry) => {
-    const geo = entry.clientAddress === undefined ? undefined : source.lookup(entry.clientAddress)
-    sink.write(geo === undefined ? entry : { ...entry, geo })
-  })
+  return checkedWrapper(
+    'located',
+    (value) => lookingUp(value, 'source'),
+    source,
+    sink,
+    (source) => (entry: LogEntry) => {
+      const geo = entry.clientAddress === undefined ? undefined : source.lookup(entry.clientAddress)
+      sink.write(geo === undefined ? entry : { ...entry, geo })
+    },
+  )
 }

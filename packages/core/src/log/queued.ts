@@ -1,5 +1,7 @@
 // A queue in memory before whatever takes lines and may be slow, or fail for a while: files and sockets.
+import { type Check, options as optionsOf } from '../checks.ts'
 import { type Millis, systemClock } from '../http/time.ts'
+import { bytes, checkedSink, milliseconds } from './checked.ts'
 import type { LogEntry } from './entry.ts'
 import type { LogFormat } from './formats/format.ts'
 import { thisPlace } from './place.ts'
@@ -26,7 +28,21 @@ export interface QueueTarget {
 
 const MAX_BATCH = 64 * 1024
 
+/** What `QueueOptions` may be, for sinks that have others, too. */
+export const queueChecks: Readonly<Record<string, Check>> = {
+  maxQueued: bytes,
+  writeMs: milliseconds(0),
+  retryMs: milliseconds(1),
+  maxFlushMs: milliseconds(0),
+}
+
+const check = optionsOf(queueChecks)
+
 export function queued(target: QueueTarget, options: QueueOptions = {}): LogSink & { readonly dropped: number } {
+  return checkedSink(target.name, check, options, (options) => queue(target, options))
+}
+
+function queue(target: QueueTarget, options: QueueOptions): LogSink & { readonly dropped: number } {
   const { maxQueued = 8 * 1024 * 1024, writeMs = 50, retryMs = 1_000, maxFlushMs = 5_000 } = options
   let host: SinkHost = { clock: systemClock, place: thisPlace, onMessage: () => {} }
   let lines: string[] = []

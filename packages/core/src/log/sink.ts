@@ -1,4 +1,5 @@
 // Where log entries go.
+import type { Mistake } from '../checks.ts'
 import type { Clock } from '../http/time.ts'
 import type { LogEntry } from './entry.ts'
 import type { Place } from './place.ts'
@@ -13,6 +14,9 @@ export interface SinkHost {
 
 export interface LogSink {
   readonly name: string
+
+  /** What is wrong with its options. Whoever is given such a sink refuses it. */
+  readonly mistakes?: readonly Mistake[]
 
   /**
    * Called once, before the first entry. Making a sink touches nothing outside the process; this may. It returns at once
@@ -77,6 +81,7 @@ export interface Verified {
 export function wrapped(sink: LogSink, write: (entry: LogEntry) => void): LogSink {
   return {
     name: sink.name,
+    ...(sink.mistakes && { mistakes: sink.mistakes }),
     open: (host) => sink.open?.(host),
     write,
     flush: () => sink.flush(),

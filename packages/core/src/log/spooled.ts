@@ -2,8 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { type Check, callable, integer, listOf, mistake, options as optionsOf, shown } from '../checks.ts'
 import { type Millis, systemClock } from '../http/time.ts'
 import { type BatchSink, type Boot, DeliveryError } from './batch.ts'
+import { bytes, checkedSink, milliseconds, someText } from './checked.ts'
 import type { LogEntry } from './entry.ts'
 import { lockFolder } from './folder-lock.ts'
 import { thisPlace } from './place.ts'
@@ -48,6 +50,39 @@ export interface SpoolOptions {
   openFile?: OpenSpoolFile
 }
 
+const wait = milliseconds(1)
+
+const waits: Check = (value, path) => {
+  if (!Array.isArray(value) || value.length !== 2)
+    return mistake(path, `is ${shown(value)}; write two waits, the shortest and the longest, such as [500, 60000]`)
+  const mistakes = listOf(wait, 'milliseconds')(value, path)
+  const [least, most] = value
+  return mistakes.length > 0 || least <= most
+    ? mistakes
+    : mistake(path, `has ${least} as the shortest wait and ${most} as the longest; write [${most}, ${least}]`)
+}
+
+/** A file is read as a whole before it is delivered. */
+const MAX_ROTATE = 1024 * MB
+
+/** What `SpoolOptions` may be. */
+export const spoolCheck = optionsOf(
+  {
+    folder: someText('the path of a folder'),
+    maxBytes: bytes,
+    maxMemoryBytes: bytes,
+    writeMs: milliseconds(0),
+    fsyncMs: milliseconds(0),
+    rotateBytes: integer(1, MAX_ROTATE),
+    rotateMs: wait,
+    deliverMs: wait,
+    retryMs: waits,
+    maxFlushMs: milliseconds(0),
+    openFile: callable('a function that opens a file'),
+  },
+  { folder: 'the path of a folder that no other sink has' },
+)
+
 /** Lines go to the file when there are so many characters of them. */
 const BATCH = 256 * 1024
 /** How long to leave a disk alone that has failed. */
@@ -88,6 +123,10 @@ interface Queued {
  * that fails is asked again for as long as it takes; serving goes on, and memory does not grow.
  */
 export function spooled(sink: BatchSink, options: SpoolOptions): LogSink & { readonly dropped: number } {
+  return checkedSink(sink.name, spoolCheck, options, (options) => spooledOf(sink, options))
+}
+
+function spooledOf(sink: BatchSink, options: SpoolOptions): LogSink & { readonly dropped: number } {
   const spool = new Spool(sink, options)
   return {
     name: sink.name,
@@ -155,17 +194,17 @@ class Spool {
   constructor(sink: BatchSink, options: SpoolOptions) {
     this.#sink = sink
     this.#options = {
-      maxBytes: 1024 * MB,
-      maxMemoryBytes: 8 * MB,
-      writeMs: 50,
-      fsyncMs: 1_000,
-      rotateBytes: 8 * MB,
-      rotateMs: 60_000,
-      deliverMs: 60_000,
-      retryMs: [500, 60_000],
-      maxFlushMs: 10_000,
-      openFile: openSpoolFile,
-      ...options,
+      folder: options.folder,
+      maxBytes: options.maxBytes ?? 1024 * MB,
+      maxMemoryBytes: options.maxMemoryBytes ?? 8 * MB,
+      writeMs: options.writeMs ?? 50,
+      fsyncMs: options.fsyncMs ?? 1_000,
+      rotateBytes: options.rotateBytes ?? 8 * MB,
+      rotateMs: options.rotateMs ?? 60_000,
+      deliverMs: options.deliverMs ?? 60_000,
+      retryMs: options.retryMs ?? [500, 60_000],
+      maxFlushMs: options.maxFlushMs ?? 10_000,
+      openFile: options.openFile ?? openSpoolFile,
     }
   }
 

@@ -1,4 +1,6 @@
 // The default sink: one JSON line for each request on standard output.
+import { having, options } from '../checks.ts'
+import { bytes, checkedSink, milliseconds } from './checked.ts'
 import type { LogEntry } from './entry.ts'
 import { jsonLine } from './json-line.ts'
 import type { LogSink } from './sink.ts'
@@ -16,12 +18,22 @@ export interface StdoutSinkOptions {
 const BATCH = 32 * 1024
 const BATCH_MS = 50
 
+const check = options({
+  stream: having('write on off', 'a stream to write to, such as process.stderr'),
+  maxQueuedBytes: bytes,
+  maxFlushMs: milliseconds(0),
+})
+
 /** When the stream breaks, since nobody is there to read the log, everything is dropped and counted; the program goes on. */
-export function stdoutSink({
+export function stdoutSink(options: StdoutSinkOptions = {}): LogSink & { readonly dropped: number } {
+  return checkedSink('stdoutSink', check, options, stdoutSinkOf)
+}
+
+function stdoutSinkOf({
   stream = process.stdout,
   maxQueuedBytes = 8 * 1024 * 1024,
   maxFlushMs = 5_000,
-}: StdoutSinkOptions = {}): LogSink & { readonly dropped: number } {
+}: StdoutSinkOptions): LogSink & { readonly dropped: number } {
   let lines = ''
   /** Entries in `lines`. */
   let batched = 0

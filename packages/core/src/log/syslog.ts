@@ -3,9 +3,11 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { integer, oneOf, options, shown, text } from '../checks.ts'
+import { checkedSink, lineFormat, someText } from './checked.ts'
 import type { LogFormat } from './formats/format.ts'
 import { jsonLine } from './json-line.ts'
-import { type QueueOptions, queued } from './queued.ts'
+import { type QueueOptions, queueChecks, queued } from './queued.ts'
 import type { LogSink } from './sink.ts'
 
 export interface SyslogSinkOptions extends QueueOptions {
@@ -24,11 +26,28 @@ export interface SyslogSinkOptions extends QueueOptions {
 
 const CONNECT_MS = 5_000
 
+const check = options(
+  {
+    host: text((value) => (/^[\w.:-]+$/.test(value) ? undefined : `${shown(value)} is neither a name nor an address`)),
+    port: integer(1, 65_535),
+    transport: oneOf('tcp', 'tls', 'udp'),
+    format: lineFormat,
+    app: someText('the name of the program'),
+    priority: integer(0, 191),
+    ...queueChecks,
+  },
+  { host: 'the name or the address of a syslog server' },
+)
+
 /**
  * Over UDP nobody knows what arrives. Over TCP, what was on its way when a connection broke is sent again where that was noticed:
  * syslog has no acknowledgements. Where every line counts, use a sink behind `spooled()`.
  */
-export function syslogSink({
+export function syslogSink(options: SyslogSinkOptions): LogSink & { readonly dropped: number } {
+  return checkedSink('syslogSink', check, options, syslogSinkOf)
+}
+
+function syslogSinkOf({
   host,
   transport = 'tcp',
   port = transport === 'tls' ? 6514 : 514,

@@ -1,7 +1,8 @@
 // geoDatabase(): places of addresses, from a file in MaxMind's format that somebody else keeps up to date.
 import { readFile, stat } from 'node:fs/promises'
 import { type Clock, systemClock } from '@simple-cdn/core'
-import type { Geo, GeoSource } from '@simple-cdn/core/log'
+import { callable, having, integer, options } from '@simple-cdn/core/config'
+import { type Geo, type GeoSource, milliseconds, refuseMistakes, someText } from '@simple-cdn/core/log'
 import { LRUCache } from 'lru-cache'
 import { type CityResponse, Reader } from 'mmdb-lib'
 
@@ -35,8 +36,28 @@ interface Loaded {
 /** Read once to decode it, then remembered: a place costs microseconds to look up. */
 type Known = Geo | 'unknown'
 
-/** @throws Error when the file is not there, or is no such database: at the start, rather than for every entry. */
-export async function geoDatabase({
+const check = options(
+  {
+    file: someText('the path of a database'),
+    checkMs: milliseconds(0),
+    language: someText('one such as "en"'),
+    remembered: integer(1, 10_000_000),
+    onMessage: callable('a function that takes a line of text'),
+    clock: having('now after', 'a clock, such as systemClock'),
+  },
+  { file: 'the path of a database, such as "GeoLite2-City.mmdb"' },
+)
+
+/**
+ * @throws Error that lists every mistake of the options; and one when the file is not there, or is no such database: at the start, rather than
+ * for every entry.
+ */
+export async function geoDatabase(options: GeoDatabaseOptions): Promise<GeoDatabase> {
+  refuseMistakes('geoDatabase', check, options)
+  return opened(options)
+}
+
+async function opened({
   file,
   checkMs = 60_000,
   language = 'en',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fakeClock } from '@simple-cdn/testing'
-import { geoDatabase } from '../src/index.ts'
+import { type GeoDatabaseOptions, geoDatabase } from '../src/index.ts'
 import { databaseOf } from './write-database.ts'
 
 const BERLIN = {
@@ -48,4 +48,18 @@ test('a database says where addresses are, notices that it was replaced, and sta
 
 test('a database that is not there is told at once', async () => {
   await assert.rejects(geoDatabase({ file: '/nowhere/city.mmdb' }), { code: 'ENOENT' })
+})
+
+test('mistakes of its options are told at once, all of them', async () => {
+  const options = { fil: 'city.mmdb', checkMs: '1m', remembered: 0, language: '' }
+  await assert.rejects(geoDatabase(options as unknown as GeoDatabaseOptions), {
+    message: [
+      'geoDatabase has 5 mistakes:',
+      'file: is missing; write the path of a database, such as "GeoLite2-City.mmdb"',
+      'fil: there is no such option; did you mean "file"?',
+      'checkMs: is "1m"; write a whole number from 0 to 2147483647',
+      'remembered: is 0; write a whole number from 1 to 10000000',
+      'language: is empty; write one such as "en"',
+    ].join('\n  '),
+  })
 })

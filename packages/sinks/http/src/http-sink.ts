@@ -1,19 +1,28 @@
 // httpSink(): batches of lines to whoever takes them over HTTP, from a queue on disk.
+import { below, type Check, callable, httpUrl, isRecord, type Mistake, oneOf, options } from '@simple-cdn/core/config'
 import {
   type BatchSink,
+  checkedSink,
   compressed,
   DeliveryError,
   type LogBatch,
   type LogFormat,
   type LogSink,
+  lineFormat,
+  milliseconds,
   type SpoolOptions,
+  someText,
+  spoolCheck,
   spooled,
 } from '@simple-cdn/core/log'
 import { Agent, request } from 'undici'
+import { fieldValue, headers } from './checks.ts'
 
 /** What a service wants: where to, which lines, and how lines become a body. */
 export interface HttpTarget {
   readonly name: string
+  /** What is wrong with the options that it was made of. A sink with such a target refuses entries. */
+  readonly mistakes?: readonly Mistake[]
   /** One for all batches, or one for each. */
   readonly url: string | ((batch: LogBatch) => string)
   readonly headers: Readonly<Record<string, string>>
@@ -43,11 +52,50 @@ export interface HttpSinkOptions {
 const FINAL: ReadonlySet<number> = new Set([400, 413, 415, 422])
 const MAX_ANSWER = 4 * 1024 * 1024
 
+const url = httpUrl('https://logs.example.com/ingest')
+
+const targetOptions = options(
+  {
+    name: someText('what the service is called'),
+    url: (value, path) => (typeof value === 'function' ? [] : url(value, path)),
+    headers,
+    contentType: fieldValue,
+    format: lineFormat,
+    body: callable('a function that makes a body of a batch'),
+    complaint: callable('a function that says what is wrong with a response'),
+  },
+  {
+    name: 'what the service is called',
+    url: 'where batches are sent to',
+    headers: '{} when it wants none',
+    contentType: 'one such as "application/x-ndjson"',
+    format: 'a format, such as jsonLine',
+  },
+)
+
+const target: Check = (value, path) =>
+  isRecord(value) && Array.isArray(value.mistakes) ? below(path, value.mistakes) : targetOptions(value, path)
+
+const check = options(
+  {
+    target,
+    spool: spoolCheck,
+    compress: oneOf('none', 'gzip'),
+    timeoutMs: milliseconds(1),
+    name: someText('a name, or leave it out'),
+  },
+  { target: 'a target, such as axiom({ token, dataset })', spool: '{ folder } with the path of a folder' },
+)
+
 /**
  * At least once: when a reply is lost, the batch is sent again, and only `clickHouse()` and `loki()` know it for the same. What a
  * service refuses for good is set aside in the queue's folder.
  */
-export function httpSink({
+export function httpSink(options: HttpSinkOptions): LogSink & { readonly dropped: number } {
+  return checkedSink('httpSink', check, options, httpSinkOf)
+}
+
+function httpSinkOf({
   target,
   spool,
   compress = 'gzip',
@@ -88,5 +136,6 @@ export function httpSink({
       await agent?.close()
     },
   }
-  return spooled(batches, { rotateBytes: 1024 * 1024, rotateMs: 5_000, ...spool })
+  const { rotateBytes = 1024 * 1024, rotateMs = 5_000 } = spool
+  return spooled(batches, { ...spool, rotateBytes, rotateMs })
 }

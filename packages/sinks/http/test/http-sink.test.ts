@@ -9,8 +9,9 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { systemClock } from '@simple-cdn/core'
+import { mistakeLine } from '@simple-cdn/core/config'
 import { logEntry, testSink } from '@simple-cdn/testing'
-import { axiom, betterStack, clickHouse, type HttpTarget, honeycomb, httpSink, loki } from '../src/index.ts'
+import { axiom, betterStack, clickHouse, type HttpSinkOptions, type HttpTarget, honeycomb, httpSink, loki } from '../src/index.ts'
 
 interface Received {
   readonly url: string
@@ -134,5 +135,115 @@ describe('entries over HTTP', () => {
     assert.match(messages.join('\n'), /axiom:d.*did not take 1 entries: 422/)
     await sink.close()
     await end()
+  })
+})
+
+describe('options that are wrong', () => {
+  const lines = (options: unknown): readonly string[] => (httpSink(options as HttpSinkOptions).mistakes ?? []).map(mistakeLine)
+  const right = axiom({ token: 't', dataset: 'd' })
+  const spool = { folder: 'log' }
+
+  it('are told, all of them, when the sink is used', () => {
+    const target = {
+      ...right,
+      url: 'logs.example.com',
+      headers: { 'X Key': 'a', Authorization: undefined, 'X-Team': 'a\nb' },
+      format: undefined,
+      body: 'lines',
+      complant: () => undefined,
+    }
+    const options = { target, compress: 'zstd', timeoutMs: 0, spool: { folder: 1, maxByte: 1 }, retries: 3 }
+    const mistakes = [
+      'target.format: is missing; write a format, such as jsonLine',
+      'target.url: "logs.example.com" is not a URL, such as "https://logs.example.com/ingest"',
+      'target.headers["X Key"]: "X Key" is not a field name',
+      'target.headers.Authorization: is undefined; write text in quotes',
+      'target.headers["X-Team"]: contains characters that a field cannot',
+      'target.body: is "lines"; write a function that makes a body of a batch',
+      'target.complant: there is no such option; did you mean "complaint"?',
+      'compress: is "zstd"; write one of "none", "gzip"',
+      'timeoutMs: is 0; write a whole number from 1 to 2147483647',
+      'spool.folder: is 1; write text in quotes',
+      'spool.maxByte: there is no such option; did you mean "maxBytes"?',
+      'retries: there is no such option',
+    ]
+    assert.deepEqual(lines(options), mistakes)
+    const sink = httpSink(options as unknown as HttpSinkOptions)
+    assert.throws(() => sink.write(logEntry()), { message: ['httpSink has 12 mistakes:', ...mistakes].join('\n  ') })
+  })
+  it('are a target and a queue that are missing', () => {
+    assert.deepEqual(lines({}), [
+      'target: is missing; write a target, such as axiom({ token, dataset })',
+      'spool: is missing; write { folder } with the path of a folder',
+    ])
+  })
+
+  const services: readonly (readonly [
+    name: string,
+    make: (options: never) => HttpTarget,
+    options: object,
+    mistakes: string[],
+  ])[] = [
+    [
+      'honeycomb',
+      honeycomb,
+      { key: undefined, dataset: '', host: 'api.eu1.honeycomb.io' },
+      [
+        'target.key: is missing; write the key of an environment',
+        'target.dataset: is empty; write the name of a dataset',
+        'target.host: "api.eu1.honeycomb.io" is not a URL, such as "https://api.eu1.honeycomb.io"',
+      ],
+    ],
+    [
+      'axiom',
+      axiom,
+      { tokn: 't' },
+      [
+        'target.token: is missing; write an API token',
+        'target.dataset: is missing; write the name of a dataset',
+        'target.tokn: there is no such option; did you mean "token"?',
+      ],
+    ],
+    ['betterStack', betterStack, { token: 5 }, ['target.token: is 5; write text in quotes']],
+    [
+      'loki',
+      loki,
+      { url: undefined, labels: { env: 1 }, headers: [] },
+      [
+        'target.url: is missing; write the URL of the server',
+        'target.labels.env: is 1; write text in quotes',
+        "target.headers: is a list; write fields by name, such as { Authorization: 'Bearer …' }",
+      ],
+    ],
+    [
+      'clickHouse',
+      clickHouse,
+      { url: 'ftp://db', user: '' },
+      [
+        'target.table: is missing; write the name of a table',
+        'target.url: "ftp://db" is not a URL, such as "https://clickhouse.example.com:8443"',
+        'target.user: is empty; write a name, or leave it out',
+      ],
+    ],
+  ]
+  for (const [name, make, options, mistakes] of services) {
+    it(`of ${name} are those of its target`, () => {
+      assert.deepEqual(lines({ target: make(options as never), spool }), mistakes)
+      assert.deepEqual(lines({ target: make(options as never), spool: {} }), [
+        ...mistakes,
+        'spool.folder: is missing; write the path of a folder that no other sink has',
+      ])
+    })
+  }
+  it('are none of these', () => {
+    for (const target of [
+      right,
+      { ...right, url: () => 'http://a/' },
+      honeycomb({ key: 'k', dataset: 'd' }),
+      betterStack({ token: 't' }),
+      loki({ url: 'http://loki:3100', labels: { env: 'test' } }),
+      clickHouse({ url: 'http://db:8123/', table: 't', user: 'u', password: '' }),
+    ])
+      assert.deepEqual(lines({ target, spool, name: undefined }), [], target.name)
   })
 })

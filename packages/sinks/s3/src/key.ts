@@ -1,4 +1,5 @@
 // The keys of objects: a template with the day, the region and what makes them unique; and back from a key to what it says.
+import { shown } from '@simple-cdn/core/config'
 import type { LogBatch } from '@simple-cdn/core/log'
 
 type Part = 'date' | 'time' | 'hour' | 'region' | 'machine' | 'boot' | 'first' | 'last' | 'checksum'
@@ -37,22 +38,23 @@ export interface Keys {
   prefixOf(date: string): string
 }
 
-/** @throws RangeError when the template cannot make unique keys. */
-export function keys(template: string, extension: string): Keys {
-  const pieces = template.split(/\{(\w+)\}/)
-  const names = pieces.filter((_, at) => at % 2 === 1)
-  for (const name of names)
-    if (!Object.hasOwn(PATTERNS, name))
-      throw new RangeError(
-        `s3Sink: key has {${name}}; there are ${Object.keys(PATTERNS)
-          .map((each) => `{${each}}`)
-          .join(', ')}`,
-      )
+const PARTS = /\{(\w+)\}/
+const listed = (names: readonly string[]): string => names.map((name) => `{${name}}`).join(', ')
+
+/** Why a template cannot make keys that are unique and tell what is in the object. */
+export function keyComplaint(template: string): string | undefined {
+  const names = template.split(PARTS).filter((_, at) => at % 2 === 1)
+  const unknown = names.filter((name) => !Object.hasOwn(PATTERNS, name))
+  if (unknown.length > 0) return `${shown(template)} has ${listed(unknown)}; there are ${listed(Object.keys(PATTERNS))}`
   const missing = NEEDED.filter((name) => !names.includes(name))
-  if (missing.length > 0)
-    throw new RangeError(
-      `s3Sink: key lacks ${missing.map((name) => `{${name}}`).join(', ')}: objects would not be unique, or not provable`,
-    )
+  return missing.length > 0
+    ? `${shown(template)} lacks ${listed(missing)}; without them, objects would not be unique, or not provable`
+    : undefined
+}
+
+/** `template` is one without a complaint. */
+export function keys(template: string, extension: string): Keys {
+  const pieces = template.split(PARTS)
   const seen = new Set<string>()
   const pattern = new RegExp(
     `^${pieces

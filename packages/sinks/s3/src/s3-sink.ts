@@ -1,19 +1,26 @@
 // s3Sink(): log entries as objects, each under a key of its own that tells what is in it, and never written over.
+import { httpUrl, integer, oneOf, options, shown, text } from '@simple-cdn/core/config'
 import {
   type BatchSink,
   COMPRESSIONS,
   type Compression,
+  checkedSink,
   compressed,
   DeliveryError,
   jsonLine,
   type LogBatch,
   type LogFormat,
   type LogSink,
+  lineFormat,
+  milliseconds,
+  refuseMistakes,
   type SpoolOptions,
+  someText,
+  spoolCheck,
   spooled,
 } from '@simple-cdn/core/log'
 import { S3Client, S3Error, type S3Options } from './client.ts'
-import { DEFAULT_KEY, keys as keysOf, nameOf } from './key.ts'
+import { DEFAULT_KEY, keyComplaint, keys as keysOf, nameOf } from './key.ts'
 import { textOf, verify } from './verify.ts'
 
 export interface S3SinkOptions extends S3Options {
@@ -36,17 +43,52 @@ export interface S3SinkOptions extends S3Options {
   name?: string
 }
 
+/** What S3 takes as a part of an object. */
 const MIN_PART = 5 * 1024 * 1024
+const MAX_PART = 5 * 1024 ** 3
 /** What no later attempt would change: the object itself is at fault. */
 const FINAL_CODES: ReadonlySet<string> = new Set(['EntityTooLarge', 'KeyTooLongError', 'MetadataTooLarge', 'InvalidDigest'])
 
-/** Entries are in S3 once each: behind a queue on disk, with keys that no other object has. See docs/logs.md. */
-export function s3Sink({ spool, ...options }: S3SinkOptions): LogSink & { readonly dropped: number } {
-  return spooled(s3Batches(options), spool)
+const bucketName = text((value) =>
+  /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value) && !value.includes('..') && !/^\d+(?:\.\d+){3}$/.test(value)
+    ? undefined
+    : `${shown(value)} is not the name of a bucket; these have 3 to 63 lower-case letters, digits, "-" and "."`,
+)
+
+const batchChecks = {
+  endpoint: httpUrl('https://ACCOUNT.r2.cloudflarestorage.com'),
+  bucket: bucketName,
+  region: text((value) =>
+    /^[\w-]+$/.test(value) ? undefined : `${shown(value)} is not a region; write one such as "eu-central-1", or "auto"`,
+  ),
+  accessKeyId: someText('it, or leave it out for $AWS_ACCESS_KEY_ID'),
+  secretAccessKey: someText('it, or leave it out for $AWS_SECRET_ACCESS_KEY'),
+  sessionToken: someText('it, or leave it out for $AWS_SESSION_TOKEN'),
+  timeoutMs: milliseconds(1),
+  format: lineFormat,
+  key: text(keyComplaint),
+  compress: oneOf('none', 'gzip', 'zstd'),
+  ledgerPrefix: text((value) => (/\p{Cc}/u.test(value) ? `${shown(value)} is more than one line` : undefined)),
+  partBytes: integer(MIN_PART, MAX_PART),
+  name: someText('a name, or leave it out'),
 }
 
-/** The part that uploads, without its queue. @throws RangeError for options that cannot be. */
-export function s3Batches({
+const required = { bucket: 'the name of a bucket' }
+const batchCheck = options(batchChecks, required)
+const check = options({ ...batchChecks, spool: spoolCheck }, { ...required, spool: '{ folder } with the path of a folder' })
+
+/** Entries are in S3 once each: behind a queue on disk, with keys that no other object has. See docs/logs.md. */
+export function s3Sink(options: S3SinkOptions): LogSink & { readonly dropped: number } {
+  return checkedSink('s3Sink', check, options, ({ spool, ...options }) => spooled(s3BatchesOf(options), spool))
+}
+
+/** The part that uploads, without its queue. @throws Error that lists every mistake of the options. */
+export function s3Batches(options: Omit<S3SinkOptions, 'spool'>): BatchSink {
+  refuseMistakes('s3Batches', batchCheck, options)
+  return s3BatchesOf(options)
+}
+
+function s3BatchesOf({
   format = jsonLine,
   key: template = DEFAULT_KEY,
   compress = 'none',
@@ -55,7 +97,6 @@ export function s3Batches({
   name,
   ...options
 }: Omit<S3SinkOptions, 'spool'>): BatchSink {
-  if (partBytes < MIN_PART) throw new RangeError(`s3Sink: partBytes is ${partBytes}; S3 takes none below ${MIN_PART}`)
   const { extension, encoding } = COMPRESSIONS[compress]
   const keys = keysOf(template, extension)
   const client = new S3Client(options)

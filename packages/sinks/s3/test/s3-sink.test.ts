@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { systemClock } from '@simple-cdn/core'
+import { mistakeLine } from '@simple-cdn/core/config'
 import type { LedgerDay, LogBatch, LogSink } from '@simple-cdn/core/log'
 import { logEntry, testSink } from '@simple-cdn/testing'
 import { type S3SinkOptions, s3Batches, s3Sink } from '../src/index.ts'
@@ -187,7 +188,7 @@ describe('objects in S3', () => {
     await sink.close?.()
   })
 
-  it('have keys that are unique and tell what is in them, or the template is refused', () => {
+  it('have keys that are unique and tell what is in them', () => {
     for (const template of [
       '{date}/{hour}/{region}/{machine}/{boot}-{first}-{last}-{checksum}',
       'a/{machine}-{boot}.{first}-{last}.{checksum}/{date}',
@@ -200,8 +201,76 @@ describe('objects in S3', () => {
       )
       assert.ok(key.startsWith(made.prefixOf(DAY)))
     }
-    assert.throws(() => keys('{date}-{first}', ''), /key lacks {machine}, {boot}, {last}, {checksum}/)
-    assert.throws(() => keys('{day}', ''), /key has {day}; there are {date}/)
+  })
+})
+
+describe('options that are wrong', () => {
+  const lines = (options: unknown): readonly string[] => (s3Sink(options as S3SinkOptions).mistakes ?? []).map(mistakeLine)
+  const right = { bucket: 'logs', spool: { folder: 'log' } }
+
+  it('are told, all of them, when the sink is used', () => {
+    const options = {
+      buckt: 'logs',
+      endpoint: 'localhost:9000',
+      region: 'eu central',
+      accessKeyId: '',
+      secretAccessKey: 5,
+      sessionToken: '',
+      timeoutMs: '30s',
+      format: 'csv',
+      key: '{date}-{first}',
+      compress: 'br',
+      ledgerPrefix: 1,
+      partBytes: 1024,
+      name: '',
+      spool: { maxBytes: '1gb', retryMs: [500] },
+    }
+    const mistakes = [
+      'bucket: is missing; write the name of a bucket',
+      'buckt: there is no such option; did you mean "bucket"?',
+      'endpoint: "localhost:9000" is not a URL, such as "https://ACCOUNT.r2.cloudflarestorage.com"',
+      'region: "eu central" is not a region; write one such as "eu-central-1", or "auto"',
+      'accessKeyId: is empty; write it, or leave it out for $AWS_ACCESS_KEY_ID',
+      'secretAccessKey: is 5; write text in quotes',
+      'sessionToken: is empty; write it, or leave it out for $AWS_SESSION_TOKEN',
+      'timeoutMs: is "30s"; write a whole number from 1 to 2147483647',
+      'format: is "csv"; write a format, such as jsonLine',
+      'key: "{date}-{first}" lacks {machine}, {boot}, {last}, {checksum}; without them, objects would not be unique, or not provable',
+      'compress: is "br"; write one of "none", "gzip", "zstd"',
+      'ledgerPrefix: is 1; write text in quotes',
+      'partBytes: is 1024; write a whole number from 5242880 to 5368709120',
+      'name: is empty; write a name, or leave it out',
+      'spool.folder: is missing; write the path of a folder that no other sink has',
+      'spool.maxBytes: is "1gb"; write a whole number from 1 to 9007199254740991',
+      'spool.retryMs: is a list; write two waits, the shortest and the longest, such as [500, 60000]',
+    ]
+    assert.deepEqual(lines(options), mistakes)
+    const sink = s3Sink(options as unknown as S3SinkOptions)
+    assert.throws(() => sink.write(logEntry()), { message: ['s3Sink has 17 mistakes:', ...mistakes].join('\n  ') })
+  })
+  it('are keys of objects with parts that there are not', () => {
+    assert.match(
+      lines({ ...right, key: '{day}/{date}-{y}' }).join(),
+      /^key: "{day}\/{date}-{y}" has {day}, {y}; there are {date}, /,
+    )
+  })
+  for (const bucket of ['My-Logs', 'lo', 'a'.repeat(64), 'logs_2014', '-logs', 'logs.', 'lo..gs', '192.0.2.1'])
+    it(`are buckets that S3 cannot have, such as ${bucket}`, () => {
+      assert.match(lines({ ...right, bucket }).join(), /^bucket: ".*" is not the name of a bucket; these have /)
+    })
+  it('are a queue that is missing, or nothing at all', () => {
+    assert.deepEqual(lines({ bucket: 'logs' }), ['spool: is missing; write { folder } with the path of a folder'])
+    assert.deepEqual(lines(undefined), ['is undefined; write an object'])
+  })
+  it('are none of these', () => {
+    for (const options of [right, { ...right, endpoint: undefined, key: undefined }, { ...right, bucket: 'logs.example.com' }])
+      assert.equal(s3Sink(options as S3SinkOptions).mistakes, undefined)
+  })
+  it('are refused at once where there is no queue to tell them', () => {
+    assert.throws(
+      () => s3Batches({ bucket: 'L', partBytes: 1 }),
+      /^Error: s3Batches has 2 mistakes:\n {2}bucket: .*\n {2}partBytes: /,
+    )
   })
 })
 
