@@ -56,6 +56,8 @@ export interface BatchSink {
    * crash: landing twice must be landing once. Rejects with a `DeliveryError`; anything else is tried again.
    */
   deliver(batch: LogBatch, signal: AbortSignal): Promise<string>
+  /** Whether a batch's text is the queue's again when `deliver` has ended, so that the next one may be read into it. Left out: it may keep it. */
+  readonly copies?: boolean
   /** Puts word of a day where `verify` will look for it. Later word replaces earlier. */
   publish?(day: LedgerDay, signal: AbortSignal): Promise<void>
   close?(): Promise<void>

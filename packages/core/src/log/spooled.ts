@@ -1,6 +1,6 @@
 // spooled(): a queue on disk before a sink that uploads. What it has taken survives a crash, and a sink that is down for days.
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Check, callable, integer, listOf, mistake, options as optionsOf, shown } from '../checks.ts'
 import { type Millis, systemClock } from '../http/time.ts'
@@ -169,8 +169,11 @@ class Spool {
   #isWriting = false
   #isSyncing = false
 
-  /** What a frame was in before it was written, for the next one: some megabytes of new ones a second would keep the collector busy. */
+  // Some megabytes of new buffers a second would keep the collector busy.
+  /** What a frame was in before it was written, for the next one. */
   #spare = new ArrayBuffer(0)
+  /** What the last file was read into, for the next one. */
+  #file: Buffer = Buffer.alloc(0)
 
   readonly #queue: Queued[] = []
   readonly #ledgers = new Map<string, Ledger>()
@@ -448,7 +451,7 @@ class Spool {
   async #sendOne({ path, boot }: Queued): Promise<boolean> {
     let segment: Segment | undefined
     try {
-      segment = parseSegment(await readFile(path))
+      segment = parseSegment(this.#sink.copies === true ? await this.#readAgain(path) : await readFile(path))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true
       this.#trouble(`cannot read ${path}`, error)
@@ -485,6 +488,21 @@ class Spool {
       this.#toPublish(ledger, batch.date)
     }
     return true
+  }
+
+  /** The file, where the one before it was. */
+  async #readAgain(path: string): Promise<Buffer> {
+    const file = await open(path)
+    try {
+      const { size } = await file.stat()
+      if (size > this.#file.byteLength) this.#file = Buffer.allocUnsafeSlow(size)
+      let filled = 0
+      for (let read = -1; filled < size && read !== 0; filled += read)
+        read = (await file.read(this.#file, filled, size - filled, filled)).bytesRead
+      return this.#file.subarray(0, filled)
+    } finally {
+      await file.close()
+    }
   }
 
   #attempt(): AbortSignal {

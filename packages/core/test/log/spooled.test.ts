@@ -1,5 +1,6 @@
 // The queue on disk before a sink that uploads: what it keeps, what it gives up, and what it says about it.
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -158,6 +159,32 @@ describe('a queue on disk', () => {
         ['2014-06-07', 10, 19],
       ],
     )
+  })
+
+  it('gives a sink that copies the next batch in the memory of the one before, and with its own checksum', async (t) => {
+    const { sink } = memorySink()
+    const memory = new Set<ArrayBufferLike>()
+    const texts: string[] = []
+    const copying: BatchSink = {
+      ...sink,
+      copies: true,
+      async deliver({ text, sha256 }) {
+        assert.equal(createHash('sha256').update(text).digest('hex'), sha256)
+        texts.push(text.toString())
+        memory.add(text.buffer)
+        return ''
+      },
+    }
+    const { write, until } = begin(t, copying, { folder: newFolder(), rotateMs: 1_000 })
+    for (const [batch, from] of [200, 100, 0].entries()) {
+      write(from, from + 100 - batch)
+      await until(() => texts.length === batch + 1)
+    }
+    assert.deepEqual(
+      texts.map((text) => text.split('\n').length - 1),
+      [100, 99, 98],
+    )
+    assert.equal(memory.size, 1)
   })
 
   it('asks a sink that fails again and again, less and less often, and loses nothing', async (t) => {

@@ -106,6 +106,7 @@ function httpSinkOf({
   const batches: BatchSink = {
     name,
     format: target.format,
+    copies: true,
     async deliver(batch, signal) {
       agent ??= new Agent({ connections: 2, connect: { timeout: timeoutMs }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
       const body = await compressed(target.body?.(batch) ?? batch.text, compress)

@@ -123,6 +123,7 @@ function s3BatchesOf({
   return {
     name: name ?? `s3:${options.bucket}`,
     format,
+    copies: true,
     async deliver(batch, signal) {
       const key = keys.of(batch)
       try {
