@@ -1,4 +1,4 @@
-// Kills a writing store again and again: `node --conditions=@simple-cdn/source test/kill/rounds.ts 200`. Prints what survived.
+// Kills a writing store again and again: `npm run disk:kill -- 200`. Prints what survived.
 import { newFolder } from '../helpers.ts'
 import { killRound } from './round.ts'
 
