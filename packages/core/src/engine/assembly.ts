@@ -219,7 +219,8 @@ export class Assembly {
     const into = (bytes: number): Uint8Array => {
       // A store may ask late, when nobody is there any more to give it back.
       if (!this.#readers.has(reader)) return new Uint8Array(bytes)
-      if (buffer === undefined || buffer.byteLength < bytes) {
+      const isUnfit = (held: Uint8Array): boolean => held.byteLength < bytes || (!memory.isRoomy && held.byteLength >= 4 * bytes)
+      if (buffer === undefined || isUnfit(buffer)) {
         if (buffer !== undefined) memory.giveBack(buffer, { again: true })
         buffer = memory.lend(bytes)
       }
@@ -288,10 +289,10 @@ export class Assembly {
     return undefined
   }
 
-  /** As much as a window holds of what the store has from `at` on, in as few pieces as it can be had. */
+  /** As much as a window holds of what the store has from `at` on, or a slice where memory is short, in as few pieces as it can be had. */
   async #fromStore(at: number, end: number, into: (bytes: number) => Uint8Array): Promise<readonly Uint8Array[]> {
     const { store, sliceBytes, head, memory } = this.#options
-    const to = Math.min(end, at + memory.window)
+    const to = Math.min(end, at + (memory.isRoomy ? memory.window : Math.min(memory.window, sliceBytes)))
     const isWhole = this.#length !== undefined && this.#length <= sliceBytes && this.#isStored
     if (isWhole) {
       const body = await store.read(head.id, { range: { first: at, last: to - 1 }, into }).catch(() => undefined)
@@ -304,6 +305,8 @@ export class Assembly {
       const [begin, next] = [first, Math.min(to, (slice + 1) * sliceBytes)]
       const range = { first: begin - slice * sliceBytes, last: next - 1 - slice * sliceBytes }
       const place = (bytes: number): Uint8Array => {
+        // A store that wants more room than for what it was asked for: what follows is the next slice's.
+        if (bytes > next - begin) return new Uint8Array(bytes)
         shared ??= into(to - at)
         return shared.subarray(begin - at, begin - at + bytes)
       }

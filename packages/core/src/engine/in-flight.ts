@@ -122,6 +122,11 @@ export class InFlight {
     this.#readers += readers
   }
 
+  /** Whether so little is held that a reader may take more than it needs just now: who is slow keeps it for long. */
+  get isRoomy(): boolean {
+    return this.#held < this.#maxBytes / 8
+  }
+
   /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: half of the whole, shared among all. */
   get window(): number {
     return between(SMALLEST_WINDOW, this.#maxBytes / 2 / Math.max(1, this.#readers), LARGEST_WINDOW)

@@ -73,7 +73,72 @@ describe('the memory of a fill', () => {
   })
 })
 
+/** A body of four slices that a store has. */
+function stored(store: Store, memory: InFlight, sliceBytes: number): Assembly {
+  return new Assembly({
+    head: metaOf('a', 4 * sliceBytes, { sliceBytes }),
+    length: 4 * sliceBytes,
+    sliceBytes,
+    store,
+    askForPart: undefined,
+    isStored: true,
+    maxBytes: 4 * sliceBytes,
+    finishShare: 1,
+    mayStore: () => true,
+    storing: () => undefined,
+    settled: () => undefined,
+    over: () => undefined,
+    memory,
+  })
+}
+
+/** A store on a disk that reads whole slices, to compare their sums, into what it is given. */
+function diskOf(slice: (number: number) => Uint8Array): Store {
+  return {
+    ...memoryStore({ maxBytes: 65_536 }),
+    has: () => true,
+    async read(_, { slice: number = 0, range, into = (bytes: number) => new Uint8Array(bytes) } = {}) {
+      const body = slice(number)
+      const room = into(body.byteLength)
+      await settled()
+      room.set(body)
+      return room.subarray(range?.first, range === undefined ? body.byteLength : range.last + 1)
+    },
+  }
+}
+
+describe('what a reader is given', () => {
+  it('is right, whatever room the store wants beside what it was asked for', async () => {
+    const body = Uint8Array.from({ length: 4 * SLICE }, (_, at) => (at * 31 + (at >> 8) * 17) & 255)
+    const disk = diskOf((number) => body.slice(number * SLICE, (number + 1) * SLICE))
+    const assembly = stored(disk, new InFlight(1024 * SLICE, fakeClock()), SLICE)
+    for (const [first, last] of [
+      [0, 4 * SLICE - 1],
+      [1000, 1100],
+      [10, 3 * SLICE],
+    ] as const) {
+      const got: Uint8Array[] = []
+      for await (const piece of assembly.read({ first, last })) got.push(piece.slice())
+      assert.deepEqual(Buffer.concat(got), Buffer.from(body.subarray(first, last + 1)), `${first}-${last}`)
+    }
+  })
+})
+
 describe('the memory of a reader', () => {
+  it('leaves room for what is on its way, though a hundred are slow', async () => {
+    const memory = new InFlight(32 * 1024 ** 2, fakeClock())
+    const { sliceBytes } = memory
+    const assembly = stored(
+      diskOf(() => new Uint8Array(sliceBytes)),
+      memory,
+      sliceBytes,
+    )
+    const readers = Array.from({ length: 100 }, () => assembly.read())
+    for (const reader of readers) await reader.next()
+    assert.equal(memory.take(sliceBytes), undefined)
+    for (const reader of readers) await reader.return?.()
+  })
+
   it('is given back when the reader has left before the store asked for it', async () => {
     const memory = new InFlight(8 * SLICE, fakeClock())
     const { opened, open } = gate()
@@ -85,22 +150,7 @@ describe('the memory of a reader', () => {
         return into(SLICE)
       },
     }
-    const assembly = new Assembly({
-      head: metaOf('a', 4 * SLICE, { sliceBytes: SLICE }),
-      length: 4 * SLICE,
-      sliceBytes: SLICE,
-      store,
-      askForPart: undefined,
-      isStored: true,
-      maxBytes: 4 * SLICE,
-      finishShare: 1,
-      mayStore: () => true,
-      storing: () => undefined,
-      settled: () => undefined,
-      over: () => undefined,
-      memory,
-    })
-    const reading = assembly.read()
+    const reading = stored(store, memory, SLICE).read()
     const next = reading.next()
     await settled()
     await reading.return?.()
