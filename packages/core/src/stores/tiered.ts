@@ -240,7 +240,10 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
     },
     peek,
     async read(id, part = {}) {
-      const copy = upper.readNow === undefined ? await upper.read(id, part) : upper.readNow(id, part)
+      const now = readNow(id, part)
+      if (now !== undefined) return now
+      // What is not at hand may be there all the same; what was never copied is not.
+      const copy = upper.readNow === undefined || above.has(id) ? await upper.read(id, part) : undefined
       if (copy !== undefined) {
         lower.touch?.(id, part.slice)
         return copy
@@ -252,7 +255,7 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       if (body !== undefined) await lift(from, part.slice, body).catch(onFailure)
       return part.range === undefined ? body : body?.subarray(part.range.first, part.range.last + 1)
     },
-    readNow,
+    ...(upper.readNow && { readNow }),
     has(id, slice) {
       return upper.has(id, slice) || lower.has(id, slice)
     },

@@ -444,6 +444,25 @@ describe('memory over another store', () => {
     assert.equal(upper.stats().responses, 0)
   })
 
+  it('reads from two tiers that are its upper store what lies in the lower one of them', async () => {
+    let asked = 0
+    const { readNow: _, ...below } = memoryStore({ maxBytes: 10 * MB })
+    const middle: Store = {
+      ...below,
+      async read(id, part) {
+        asked++
+        return below.read(id, part)
+      },
+    }
+    const upper = tieredStore({ upper: memoryStore({ maxBytes: 256 * KB }), lower: middle })
+    const lower: Store = { ...silent(memoryStore({ maxBytes: 64 * MB })), read: async () => undefined }
+    const store = tieredStore({ upper, lower, largestShare: 0.9 })
+    const body = new Uint8Array(50 * KB).fill(7)
+    await store.write(metaOf('a', body.length), body)
+    assert.deepEqual(await store.read('a'), body)
+    assert.equal(asked, 1)
+  })
+
   it('needs an upper store that can say at once what it has', () => {
     const { peek: _, ...upper } = memoryStore({ maxBytes: MB })
     assert.throws(() => tieredStore({ upper, lower: memoryStore({ maxBytes: MB }) }), /no peek\(\)/)
