@@ -83,7 +83,7 @@ export const spoolCheck = optionsOf(
   { folder: 'the path of a folder that no other sink has' },
 )
 
-/** Lines go to the file when there are so many characters of them. */
+/** Lines go to the file when there are so many characters of them, or a quarter of what may be in memory. */
 const BATCH = 256 * 1024
 /** How long to leave a disk alone that has failed. */
 const DISK_RETRY_MS = 1_000
@@ -239,7 +239,7 @@ class Spool {
     this.#next++
     this.#count++
     this.#lines += line
-    if (this.#lines.length >= BATCH) this.#enqueue()
+    if (this.#lines.length >= Math.min(BATCH, maxMemoryBytes / 4)) this.#enqueue()
     else if (!this.#isScheduled) {
       this.#isScheduled = true
       this.#host.clock.after(this.#options.writeMs, () => {

@@ -161,6 +161,17 @@ describe('a queue on disk', () => {
     )
   })
 
+  it('gives up nothing for want of memory that a quick disk would take', async (t) => {
+    const { sink, sequences } = memorySink()
+    const { log, write, until } = begin(t, sink, { folder: newFolder(), maxMemoryBytes: 128 * 1024, rotateMs: 1_000 })
+    for (let from = 0; from < 1_000; from += 25) {
+      write(from, from + 25)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    await until(() => sequences().length === 1_000)
+    assert.equal(log.dropped, 0)
+  })
+
   it('gives a sink that copies the next batch in the memory of the one before, and with its own checksum', async (t) => {
     const { sink } = memorySink()
     const memory = new Set<ArrayBufferLike>()
