@@ -50,8 +50,15 @@ export function callable(what: string): Check {
 /** A URL that a request can be sent to. */
 export function httpUrl(example: string): Check {
   return text((value) =>
-    /^https?:\/\/./i.test(value) && URL.canParse(value) ? undefined : `${shown(value)} is not a URL, such as ${shown(example)}`,
+    /^https?:\/\/./i.test(value) && URL.canParse(value)
+      ? undefined
+      : `${shown(withoutUser(value))} is not a URL, such as ${shown(example)}`,
   )
+}
+
+/** Who logs in, and with what, is nobody else's business. */
+function withoutUser(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//…@')
 }
 
 /** An object of somebody's own, known by its methods. */

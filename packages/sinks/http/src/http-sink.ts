@@ -1,5 +1,5 @@
 // httpSink(): batches of lines to whoever takes them over HTTP, from a queue on disk.
-import { below, type Check, callable, httpUrl, isRecord, type Mistake, oneOf, options } from '@simple-cdn/core/config'
+import { below, callable, httpUrl, type Mistake, oneOf, options } from '@simple-cdn/core/config'
 import {
   type BatchSink,
   checkedSink,
@@ -16,7 +16,7 @@ import {
   spooled,
 } from '@simple-cdn/core/log'
 import { Agent, request } from 'undici'
-import { fieldValue, headers } from './checks.ts'
+import { fieldValue, headers, secrets } from './checks.ts'
 
 /** What a service wants: where to, which lines, and how lines become a body. */
 export interface HttpTarget {
@@ -73,8 +73,10 @@ const targetOptions = options(
   },
 )
 
-const target: Check = (value, path) =>
-  isRecord(value) && Array.isArray(value.mistakes) ? below(path, value.mistakes) : targetOptions(value, path)
+const target = secrets((value, path) => {
+  const { mistakes } = value as HttpTarget
+  return Array.isArray(mistakes) ? below(path, mistakes) : targetOptions(value, path)
+}, 'a target, such as axiom({ token, dataset })')
 
 const check = options(
   {
@@ -106,7 +108,8 @@ function httpSinkOf({
   const batches: BatchSink = {
     name,
     format: target.format,
-    copies: true,
+    // Uncompressed, a server that answers before it has read all would get to see what comes next.
+    copies: compress !== 'none',
     async deliver(batch, signal) {
       agent ??= new Agent({ connections: 2, connect: { timeout: timeoutMs }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
       const body = await compressed(target.body?.(batch) ?? batch.text, compress)

@@ -1,7 +1,7 @@
 // Services that take logs over HTTP, each in its own way: where to, and how lines become a body.
 import { type Check, httpUrl, isRecord, member, mistake, options, shown, text } from '@simple-cdn/core/config'
 import { flat, flatObject, type LogBatch, type LogFormat, someText } from '@simple-cdn/core/log'
-import { headers } from './checks.ts'
+import { headers, secret, secrets } from './checks.ts'
 import type { HttpTarget } from './http-sink.ts'
 
 const NDJSON = 'application/x-ndjson'
@@ -19,13 +19,13 @@ function checkedTarget<Written>(
   written: Written,
   make: (written: Written) => HttpTarget,
 ): HttpTarget {
-  const mistakes = check(written, '')
+  const mistakes = secrets(check, 'one with its options')(written, '')
   if (mistakes.length === 0) return make(written)
   return { name, mistakes, url: '', headers: {}, contentType: NDJSON, format: flat() }
 }
 
 const credential = (what: string): Check =>
-  text((value) => {
+  secret((value) => {
     if (value === '') return `is empty; write ${what}`
     return /^[\x21-\x7e]+$/.test(value) ? undefined : 'contains characters that a field cannot'
   })

@@ -156,8 +156,8 @@ describe('options that are wrong', () => {
     const mistakes = [
       'target.format: is missing; write a format, such as jsonLine',
       'target.url: "logs.example.com" is not a URL, such as "https://logs.example.com/ingest"',
-      'target.headers["X Key"]: "X Key" is not a field name',
-      'target.headers.Authorization: is undefined; write text in quotes',
+      'target.headers: has a name that is no field name; these have letters, digits and "-"',
+      'target.headers.Authorization: is not text; write text in quotes',
       'target.headers["X-Team"]: contains characters that a field cannot',
       'target.body: is "lines"; write a function that makes a body of a batch',
       'target.complant: there is no such option; did you mean "complaint"?',
@@ -204,7 +204,7 @@ describe('options that are wrong', () => {
         'target.tokn: there is no such option; did you mean "token"?',
       ],
     ],
-    ['betterStack', betterStack, { token: 5 }, ['target.token: is 5; write text in quotes']],
+    ['betterStack', betterStack, { token: 5 }, ['target.token: is not text; write text in quotes']],
     [
       'loki',
       loki,
@@ -212,7 +212,7 @@ describe('options that are wrong', () => {
       [
         'target.url: is missing; write the URL of the server',
         'target.labels.env: is 1; write text in quotes',
-        "target.headers: is a list; write fields by name, such as { Authorization: 'Bearer …' }",
+        "target.headers: is not an object; write fields by name, such as { Authorization: 'Bearer …' }",
       ],
     ],
     [
@@ -235,6 +235,23 @@ describe('options that are wrong', () => {
       ])
     })
   }
+  it('do not show what may be a secret, wherever somebody has put it', () => {
+    const secret = 'xaat-known-to-few'
+    const targets = [
+      secret,
+      axiom(secret as never),
+      axiom({ token: `${secret}\n`, dataset: 'd' }),
+      honeycomb({ key: { secret }, dataset: 'd' } as never),
+      loki({ url: 'https://loki.example', headers: `Authorization: Bearer ${secret}` as never }),
+      loki({ url: 'https://loki.example', headers: { [`Authorization: Bearer ${secret}`]: '' } }),
+      clickHouse({ url: `clickhouse://me:${secret}@db.example`, table: 't' }),
+    ]
+    for (const target of targets) {
+      const said = lines({ target, spool }).join('\n')
+      assert.match(said, /^target/)
+      assert.ok(!said.includes(secret), said)
+    }
+  })
   it('are none of these', () => {
     for (const target of [
       right,

@@ -50,9 +50,10 @@ const MAX_PART = 5 * 1024 ** 3
 const FINAL_CODES: ReadonlySet<string> = new Set(['EntityTooLarge', 'KeyTooLongError', 'MetadataTooLarge', 'InvalidDigest'])
 
 const bucketName = text((value) =>
-  /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value) && !value.includes('..') && !/^\d+(?:\.\d+){3}$/.test(value)
+  // Amazon allows less, others and older buckets more.
+  /^[\w.:-]{3,255}$/.test(value)
     ? undefined
-    : `${shown(value)} is not the name of a bucket; these have 3 to 63 lower-case letters, digits, "-" and "."`,
+    : `${shown(value)} is not the name of a bucket; these have at least 3 letters, digits, "-", "_" and "."`,
 )
 
 const batchChecks = {
