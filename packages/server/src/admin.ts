@@ -94,8 +94,15 @@ async function answer(request: IncomingMessage, subject: Subject): Promise<Answe
 }
 
 function metrics({ stats }: Subject, response: ServerResponse): void {
+  let text: string
+  try {
+    text = metricsText(stats())
+  } catch (error) {
+    // A store of somebody's own may fail to say how it is.
+    return void send(response, { status: 500, body: { error: (error as Error).message } })
+  }
   response.writeHead(200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' })
-  response.end(metricsText(stats()))
+  response.end(text)
 }
 
 function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): void {

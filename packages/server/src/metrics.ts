@@ -18,8 +18,12 @@ export function metricsText(stats: object): string {
       metrics.set(name, series)
     } else if (Array.isArray(value)) {
       const list = path.at(-1) ?? ''
-      for (const [at, member] of value.entries())
-        add(member, path, joined(labels, LABELS[list] ?? list, nameOf(member) ?? String(at)))
+      const names = value.map((member, at) => nameOf(member) ?? String(at))
+      for (const [at, member] of value.entries()) {
+        const name = names[at] as string
+        // Two may have one name, such as two sinks to the same bucket.
+        add(member, path, joined(labels, LABELS[list] ?? list, names.indexOf(name) === at ? name : `${name} (${at})`))
+      }
     } else if (typeof value === 'object' && value !== null) {
       for (const [key, member] of Object.entries(value)) add(member, UNNAMED.has(key) ? path : [...path, key], labels)
     }
@@ -35,8 +39,8 @@ export function metricsText(stats: object): string {
 }
 
 function nameOf(member: unknown): string | undefined {
-  const { name, url } = (member ?? {}) as { readonly name?: unknown; readonly url?: unknown }
-  return typeof name === 'string' ? name : typeof url === 'string' ? url : undefined
+  const { name, url, host } = (member ?? {}) as Readonly<Record<string, unknown>>
+  return [name, url, host].find((each) => typeof each === 'string')
 }
 
 function joined(labels: string, label: string, text: string): string {

@@ -1,6 +1,7 @@
 // The admin listener: closed to whoever has no token, and what it says to those who have.
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { listenAdmin, type Subject } from '../src/admin.ts'
 import { rawClient } from './support/raw-client.ts'
 import { serve } from './support/served.ts'
 
@@ -134,6 +135,18 @@ describe('the admin listener', { timeout: 20_000 }, () => {
       assert.match(line, /^(# TYPE \w+ untyped|[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?\d+(\.\d+)?)$/)
     const names = lines.filter((line) => line.startsWith('#'))
     assert.equal(new Set(names).size, names.length)
+  })
+
+  test('answers though something cannot say how it is', async (t) => {
+    const stats = () => {
+      throw new Error('no figures')
+    }
+    const { url, close } = await listenAdmin({ host: '127.0.0.1', port: 0, token: TOKEN }, { stats } as unknown as Subject)
+    t.after(close)
+    for (const path of ['/stats', '/metrics']) {
+      const response = await fetch(url + path, { headers: { authorization: `Bearer ${TOKEN}` } })
+      assert.deepEqual([response.status, await response.json()], [500, { error: 'no figures' }])
+    }
   })
 
   test('explains a request, with the fields it is said to have', async (t) => {

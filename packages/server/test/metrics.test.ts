@@ -3,6 +3,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { metricsText } from '../src/metrics.ts'
 
+test('two of one name are told apart', () => {
+  const log = [
+    { name: 's3:logs', dropped: 0 },
+    { name: 's3:logs', dropped: 7 },
+  ]
+  assert.match(metricsText({ log }), /\{sink="s3:logs"\} 0\n.*\{sink="s3:logs \(1\)"\} 7\n$/)
+  const hooks = [{ host: 'hooks.example.com', lost: 1 }]
+  assert.match(metricsText({ purgeApi: { hooks } }), /\{hook="hooks.example.com"\} 1\n/)
+})
+
 test('every number has a name made of where it stands, and the members of lists are told apart', () => {
   const stats = {
     requests: 3,

@@ -1161,7 +1161,7 @@ export class Engine implements Handler {
         name: sink.name,
         failed: this.#sinkFailures[at] ?? 0,
         dropped: sink.dropped ?? 0,
-        ...(sink.stats === undefined ? {} : { figures: sink.stats() }),
+        ...(sink.stats === undefined ? {} : { figures: figuresOf(sink) }),
       })),
     }
   }
@@ -1219,4 +1219,13 @@ function selected(
 /** A client's request as the cache asks it on its own account: nobody waits for it, so it has no body and no interims. */
 function plainRequest({ scheme, authority, target, httpVersion, fields, clientAddress, signal }: CdnRequest): CdnRequest {
   return { method: 'GET', scheme, authority, target, httpVersion, fields, clientAddress, signal }
+}
+
+/** A sink of somebody's own may fail to say how it is; everything else is told all the same. */
+function figuresOf(sink: LogSink): Readonly<Record<string, number | string>> | undefined {
+  try {
+    return sink.stats?.()
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) }
+  }
 }
