@@ -53,7 +53,7 @@ export function load(
   perSecond: number,
   name: () => string,
   completed: (name: string, at: number) => void,
-): () => void {
+): { readonly pause: () => void; readonly stop: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   const began = performance.now()
   let sent = 0
@@ -68,10 +68,17 @@ export function load(
       }).on('error', () => {})
     }
   }, 5)
-  return () => {
+  /** Asks for nothing more. */
+  const pause = (): void => {
     isOver = true
     clearInterval(tick)
-    agent.destroy()
+  }
+  return {
+    pause,
+    stop() {
+      pause()
+      agent.destroy()
+    },
   }
 }
 
@@ -90,7 +97,7 @@ export async function killRounds(
   for (let round = 0; round < rounds; round++) {
     const running = await start(folder, endpoint)
     const inRound: string[] = []
-    const stop = load(
+    const asking = load(
       running.port,
       perSecond,
       () => String(next++),
@@ -104,7 +111,7 @@ export async function killRounds(
     running.child.kill('SIGKILL')
     const killedAt = performance.now()
     await gone
-    stop()
+    asking.stop()
     for (const id of inRound) {
       const before = killedAt - (completions.get(id) as number)
       completions.set(id, before)

@@ -28,7 +28,7 @@ const memory = async (): Promise<{ rss: number; figures: Record<string, number> 
 const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`
 const completed = new Set<string>()
 let next = 0
-const stop = load(
+const asking = load(
   running.port,
   Number(rate),
   () => String(next++),
@@ -51,7 +51,10 @@ const during = await memory()
 if (isFull) rmSync(join(folder, 'others'))
 server.isDown = false
 await sleep(5_000)
-stop()
+asking.pause()
+// What is under way is not given up: every request is to have an answer.
+for (let turn = 0; completed.size < next && turn < 50; turn++) await sleep(100)
+asking.stop()
 await sleep(500)
 await end(running)
 
