@@ -100,6 +100,33 @@ describe('a large body', () => {
     assert.equal(origin.requests.length, 1)
   })
 
+  it('of 256 MiB brings one slice, with the options as they are, when a client wants 1 KiB in the middle', async () => {
+    const [length, middle] = [256 * 1024 ** 2, 128 * 1024 ** 2]
+    const byteAt = (at: number) => (at * 31 + (at >> 8) * 17) & 255
+    let sent = 0
+    const origin = scriptedOrigin()
+    origin.answer((request): Scripted => {
+      const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(field(request.fields, 'range') ?? '') ?? []
+      assert.ok(first !== undefined && last !== undefined, 'the whole is asked for')
+      const bytes = Uint8Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => byteAt(Number(first) + at))
+      sent += bytes.byteLength
+      const headers = { 'Cache-Control': 'max-age=60', ETag: '"a"', 'Content-Length': String(bytes.byteLength) }
+      return { status: 206, headers: { ...headers, 'Content-Range': `bytes ${first}-${last}/${length}` }, body: bytes }
+    })
+    const { get } = play({ origins: { origin }, routes: [{ match: '/*', origin: 'origin' }] })
+    for (const cache of [/; fwd=uri-miss/, /; hit/]) {
+      const got = await get('/film', part(middle, middle + 1023))
+      assert.deepEqual([got.status, got.header('content-range')], [206, `bytes ${middle}-${middle + 1023}/${length}`])
+      assert.deepEqual(
+        got.bytes,
+        Uint8Array.from({ length: 1024 }, (_, at) => byteAt(middle + at)),
+      )
+      assert.match(got.header('cache-status') ?? '', cache)
+    }
+    assert.ok(sent <= 1024 ** 2, `${sent} bytes came`)
+    assert.equal(origin.requests.length, 1)
+  })
+
   it('that is asked for in several ranges, or from its first byte on, is fetched whole, and several ranges get the whole', async () => {
     for (const [range, status] of [
       ['bytes=0-', 206],
