@@ -389,6 +389,7 @@ export default {
   memory: '128mb',
   disk: false,
   log: [],
+  server: { host: '127.0.0.1', port: 0 },
 }`,
   })
   const { url } = await start()
