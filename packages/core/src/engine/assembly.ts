@@ -208,11 +208,17 @@ export class Assembly {
     const done = { done: true, value: undefined } as const
     let buffer: Uint8Array | undefined
     const { memory } = this.#options
+    /** Once for each: who has gone may ask for more all the same. */
+    const leaveBlock = (again: boolean): void => {
+      const { block } = reader
+      reader.block = undefined
+      block?.leave(again)
+    }
     /** `again`: what was handed out has been used, so that its memory can be. */
     const leave = (again: boolean): void => {
       if (!this.#readers.delete(reader)) return
       memory.reads(-1)
-      reader.block?.leave(again)
+      leaveBlock(again)
       if (buffer !== undefined) memory.giveBack(buffer, { again })
       this.#left()
     }
@@ -232,8 +238,7 @@ export class Assembly {
       },
       next: async () => {
         try {
-          reader.block?.leave(true)
-          reader.block = undefined
+          leaveBlock(true)
           const value = this.#readers.has(reader) ? await this.#next(reader, into) : undefined
           if (value !== undefined && this.#readers.has(reader)) return { done: false, value }
           leave(true)

@@ -36,8 +36,10 @@ const AHEAD = 1
 export class Block {
   bytes: Uint8Array
   filled = 0
-  /** Nobody else has a reference to the bytes. */
+  /** Nobody else has a reference to the bytes, but for readers. */
   isOurs = false
+  /** A reader has left before it had used what it was given: that may be on its way out still. */
+  #isLost = false
   /** Taken out of its fill: its memory goes back as soon as nobody reads it. `undefined`: it is not counted any more. */
   #over: Pick<InFlight, 'giveBack'> | undefined
   #readers = 0
@@ -52,13 +54,17 @@ export class Block {
 
   /** `again`: a reader has used what it was given, so that its memory can be. */
   leave(again: boolean): void {
-    if (!again) this.isOurs = false
-    if (--this.#readers === 0) this.#over?.giveBack(this.bytes, { again: this.isOurs })
+    if (!again) this.#isLost = true
+    if (--this.#readers === 0) this.#over?.giveBack(this.bytes, { again: this.#canBeUsedAgain })
   }
 
   drop(memory: Pick<InFlight, 'giveBack'>): void {
-    if (this.#readers === 0) memory.giveBack(this.bytes, { again: this.isOurs })
+    if (this.#readers === 0) memory.giveBack(this.bytes, { again: this.#canBeUsedAgain })
     else this.#over = memory
+  }
+
+  get #canBeUsedAgain(): boolean {
+    return this.isOurs && !this.#isLost
   }
 }
 

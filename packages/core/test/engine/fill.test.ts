@@ -15,9 +15,9 @@ function gate() {
   return { opened: promise, open: resolve }
 }
 
-/** Three slices of a body of five. */
-async function* body(): AsyncGenerator<Uint8Array> {
-  for (let slice = 0; slice < 3; slice++) yield new Uint8Array(SLICE)
+/** Three slices of a body of five, or as many as there are to be. */
+async function* body(slices = 3): AsyncGenerator<Uint8Array> {
+  for (let slice = 0; slice < slices; slice++) yield new Uint8Array(SLICE).fill(slice + 1)
 }
 
 function filling(memory: InFlight, options: Partial<FillOptions> = {}): Fill {
@@ -172,6 +172,55 @@ describe('the memory of a reader', () => {
     })
     await fill.ended
     assert.equal(seen.size, 1)
+  })
+
+  type Reader = AsyncIterableIterator<Uint8Array>
+  const manners: Readonly<Record<string, (reader: Reader) => Promise<unknown>>> = {
+    'asks on': (reader) => reader.next(),
+    'leaves again': async (reader) => reader.return?.(),
+  }
+  for (const [who, goesOn] of Object.entries(manners))
+    it(`is not used again while one client reads it and another has left and ${who}`, async () => {
+      const memory = new InFlight(64 * SLICE, fakeClock())
+      const { opened, open } = gate()
+      const store: Store = {
+        ...memoryStore({ maxBytes: 65_536 }),
+        copies: true,
+        writeSlice: async () => {
+          await opened
+          return true
+        },
+      }
+      const assembly = stored(store, memory, SLICE)
+      assembly.take({ first: 0, end: 4 * SLICE, source: body(4) })
+      const [stays, leaves] = [assembly.read(), assembly.read()]
+      const piece = await stays.next()
+      await leaves.next()
+      await leaves.return?.()
+      await goesOn(leaves)
+      open()
+      await settled()
+      assert.deepEqual(new Set(piece.value), new Set([1]))
+    })
+
+  it('is not used again when a client has left in the middle of it, though the store has made a copy since', async () => {
+    const memory = new InFlight(64 * SLICE, fakeClock())
+    const { opened, open } = gate()
+    const fill = filling(memory, {
+      end: 3 * SLICE,
+      isCopied: true,
+      keep: async () => {
+        await opened
+        return true
+      },
+    })
+    await settled()
+    const piece = fill.piece(0, SLICE)
+    piece?.block.read()
+    piece?.block.leave(false)
+    open()
+    await fill.ended
+    assert.deepEqual(new Set(piece?.bytes), new Set([1]))
   })
 
   it('is not used again while a client reads it', async () => {
