@@ -7,10 +7,8 @@ const MB = 1024 * 1024
 /** The share of the machine's memory, or of the container's, that is taken when the configuration does not say. */
 const SHARE = 0.6
 const LEAST = 128 * MB
-/** With less, what the runtime takes for the sake of speed counts. */
+/** With less, what the runtime takes for the sake of speed counts, and every buffer that has been used and not yet been collected. */
 const PLENTY = 1024 * MB
-/** With less, every buffer counts that has been used and not yet been collected. */
-const ENOUGH = 512 * MB
 
 /** Bytes that this machine, or the container it is, allows all its processes. */
 export function machineMemory(
@@ -44,15 +42,15 @@ const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
  * Tells V8 how much may lie about before everything is collected, and how much of what is new.
  *
  * Buffers lie outside of V8's heap. Ours is small, and V8 as it comes collects all of it whenever 8 MB of buffers have been used, which are
- * 8 MB of bodies: two thirds of what a body costs on its way in. With enough memory it waits for a third of all that there is, buffers
- * included; with less, for one and a half times the heap.
+ * 8 MB of bodies: two thirds of what a body costs on its way in. Where there is plenty of memory it waits for a third of all that there
+ * is, buffers included; with less, for one and a half times the heap.
  *
  * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the 4 MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
  * less (`npm run soak`).
  */
 export function tuneCollector(processBytes: number, node = process.versions.node): void {
-  if (processBytes < ENOUGH) setFlagsFromString('--heap-growing-percent=150')
-  else if (COUNTS_BUFFERS.has(Number.parseInt(node, 10))) setFlagsFromString('--external-memory-accounted-in-global-limit')
-  if (processBytes >= PLENTY) setFlagsFromString('--semi-space-growth-factor=2')
+  if (processBytes < PLENTY) return setFlagsFromString('--heap-growing-percent=150')
+  setFlagsFromString('--semi-space-growth-factor=2')
+  if (COUNTS_BUFFERS.has(Number.parseInt(node, 10))) setFlagsFromString('--external-memory-accounted-in-global-limit')
 }
