@@ -17,15 +17,18 @@ export interface Files {
 export const realFiles: Files = {
   open: (path, flags) => call((done) => fs.open(path, flags, done)),
   close: (file) => call((done) => fs.close(file, done)),
-  async read(file, into, at) {
-    let filled = 0
-    while (filled < into.byteLength) {
-      const read = await call<number>((done) => fs.read(file, into, filled, into.byteLength - filled, at + filled, done))
-      if (read === 0) break
-      filled += read
-    }
-    return filled
-  },
+  // One promise for all of it: this is what a hit from disk waits for.
+  read: (file, into, at) =>
+    new Promise((resolve, reject) => {
+      const read = (filled: number): void =>
+        fs.read(file, into, filled, into.byteLength - filled, at + filled, (error, bytes) => {
+          if (error !== null) reject(error)
+          else if (bytes === 0 || filled + bytes === into.byteLength) resolve(filled + bytes)
+          else read(filled + bytes)
+        })
+      if (into.byteLength === 0) resolve(0)
+      else read(0)
+    }),
   async write(file, parts, at) {
     let left = parts.filter((part) => part.byteLength > 0)
     let position = at
