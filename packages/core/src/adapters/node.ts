@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
-import { leave, letGo, Pieces } from '../http/body.ts'
+import { type Coming, leave, letGo, Pieces } from '../http/body.ts'
 import { type Fields, fieldValue, hasField } from '../http/fields.ts'
 import { goneSignal } from './gone.ts'
 import { targetOf } from './target.ts'
@@ -175,7 +175,7 @@ function pairs(fields: Fields): [string, string][] {
   return Array.from({ length: fields.length / 2 }, (_, at) => [fields[2 * at] as string, fields[2 * at + 1] as string])
 }
 
-async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, response: ServerResponse): Promise<void> {
+async function stream(body: Coming, answer: CdnResponse, response: ServerResponse): Promise<void> {
   let bytes = 0
   let broke: unknown
   const closed = new Promise<void>((resolve) => response.once('close', resolve))
@@ -185,9 +185,10 @@ async function stream(body: AsyncIterable<Uint8Array>, answer: CdnResponse, resp
   // A body that is not as long as it said must not be taken for whole, nor its end for the next response.
   response.strictContentLength = true
   // Node keeps the head for the first bytes of the body, which may be long in coming: events, or an origin that thinks.
-  setImmediate(() => {
-    if (!response.closed && bytes === 0) response.flushHeaders()
-  })
+  if (body.isNear !== true)
+    setImmediate(() => {
+      if (!response.closed && bytes === 0) response.flushHeaders()
+    })
   try {
     for (;;) {
       const { done, value } = await iterator.next()

@@ -1,6 +1,6 @@
 // A stored response whose body is on its way, or has gaps: put together from the store, from what is coming, and from the origin.
 import { CdnError } from '../errors.ts'
-import type { ByteRange } from '../http/body.ts'
+import type { ByteRange, Coming } from '../http/body.ts'
 import type { StoredHead, StoredMeta } from '../http/stored-response.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { Store } from '../stores/store.ts'
@@ -200,7 +200,7 @@ export class Assembly {
   }
 
   /** The body, or a range of it. Bytes are the caller's until the next ones are asked for. */
-  read(range?: ByteRange): AsyncIterableIterator<Uint8Array> {
+  read(range?: ByteRange): AsyncIterableIterator<Uint8Array> & Coming {
     const end = range === undefined ? Number.POSITIVE_INFINITY : range.last + 1
     const reader: Reader = { at: range?.first ?? 0, end, block: undefined, ahead: [] }
     this.#readers.add(reader)
@@ -233,6 +233,7 @@ export class Assembly {
       return buffer
     }
     return {
+      isNear: this.#isStored && this.#options.store.has(this.head.id, Math.floor(reader.at / this.#options.sliceBytes)),
       [Symbol.asyncIterator]() {
         return this
       },
@@ -318,7 +319,7 @@ export class Assembly {
       reads.push(store.read(head.id, { slice, range, into: place }).catch(() => undefined))
       first = next
     }
-    const pieces = await Promise.all(reads)
+    const pieces = reads.length === 1 ? [await reads[0]] : await Promise.all(reads)
     const missing = pieces.indexOf(undefined)
     return joined((missing < 0 ? pieces : pieces.slice(0, missing)) as Uint8Array[])
   }

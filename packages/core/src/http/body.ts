@@ -1,7 +1,12 @@
 // What a message carries after its fields, and parts of it.
 
 /** Content as bytes: in one piece, or as it comes. A piece that comes may be written over as soon as the next one is asked for. */
-export type Body = Uint8Array | AsyncIterable<Uint8Array>
+export type Body = Uint8Array | Coming
+
+export interface Coming extends AsyncIterable<Uint8Array> {
+  /** Its first bytes are read as soon as they are asked for, and nobody has to send them first: a head may wait for them. */
+  readonly isNear?: boolean
+}
 
 /** A body that is all there, in several pieces that stay as they are. */
 export class Pieces implements AsyncIterable<Uint8Array> {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
 import { describe, it, type TestContext } from 'node:test'
+import { setImmediate as soon } from 'node:timers/promises'
 import type { CdnConfig, CdnResponse, Origin, OriginResponse } from '@simple-cdn/core'
 import { toMiddleware, toNodeHandler } from '@simple-cdn/core/node'
 import { rawClient } from '../support/raw-client.ts'
@@ -133,6 +134,24 @@ describe('the frame of a response', () => {
     assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n/)
     goOn()
     assert.match(await client.until('data: now'), /data: now/)
+  })
+
+  it('that is near goes out in one piece with its head, however long the store takes to read it', async (t) => {
+    const { promise: opened, resolve: open } = Promise.withResolvers<void>()
+    async function* read(): AsyncGenerator<Uint8Array> {
+      await opened
+      yield Buffer.from('hello')
+    }
+    const body = Object.assign(read(), { isNear: true })
+    const answer = { status: 200, fields: ['Content-Length', '5'], body, finished: () => undefined }
+    const server = createServer(toNodeHandler({ handle: () => answer } as unknown as Parameters<typeof toNodeHandler>[0]))
+    t.after(() => server.close())
+    const client = await rawClient(await listening(server), GET)
+    for (let turn = 0; turn < 50; turn++) await soon()
+    assert.equal(client.received(), '')
+    open()
+    assert.match(await client.until('hello'), /^HTTP\/1\.1 200 OK\r\n/)
+    client.socket.destroy()
   })
 
   it('is the end of the connection for a client of HTTP/1.0, which knows no chunks', async (t) => {
