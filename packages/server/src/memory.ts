@@ -50,7 +50,7 @@ const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
  * less (`npm run soak`).
  */
 export function tuneCollector(processBytes: number, node = process.versions.node): void {
-  if (processBytes < PLENTY) return setFlagsFromString('--heap-growing-percent=150')
+  if (processBytes < PLENTY) return void setFlagsFromString('--heap-growing-percent=150')
   setFlagsFromString('--semi-space-growth-factor=2')
   if (COUNTS_BUFFERS.has(Number.parseInt(node, 10))) setFlagsFromString('--external-memory-accounted-in-global-limit')
 }
