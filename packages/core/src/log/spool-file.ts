@@ -31,6 +31,21 @@ export const openSpoolFile: OpenSpoolFile = async (path) => {
   }
 }
 
+/** The whole file, in `memory` when there is room for it, else in new memory. */
+export async function readInto(path: string, memory: ArrayBuffer): Promise<Buffer> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    const bytes = size > memory.byteLength ? Buffer.allocUnsafeSlow(size) : Buffer.from(memory, 0, size)
+    let filled = 0
+    for (let read = -1; filled < size && read !== 0; filled += read)
+      read = (await file.read(bytes, filled, size - filled, filled)).bytesRead
+    return bytes.subarray(0, filled)
+  } finally {
+    await file.close()
+  }
+}
+
 /** What a file begins with. */
 export interface SegmentHead extends Boot {
   readonly date: string

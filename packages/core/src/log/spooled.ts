@@ -1,87 +1,18 @@
 // spooled(): a queue on disk before a sink that uploads. What it has taken survives a crash, and a sink that is down for days.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { type Check, callable, integer, listOf, mistake, options as optionsOf, shown } from '../checks.ts'
 import { type Millis, systemClock } from '../http/time.ts'
 import { type BatchSink, type Boot, DeliveryError } from './batch.ts'
-import { bytes, checkedSink, milliseconds, someText } from './checked.ts'
+import { checkedSink } from './checked.ts'
 import type { LogEntry } from './entry.ts'
 import { lockFolder } from './folder-lock.ts'
 import { thisPlace } from './place.ts'
 import { replay } from './replay.ts'
 import type { LogSink, SinkHost } from './sink.ts'
-import {
-  droppedFrame,
-  headFrame,
-  linesFrame,
-  type OpenSpoolFile,
-  openSpoolFile,
-  parseSegment,
-  type Segment,
-  type SpoolFile,
-} from './spool-file.ts'
+import { droppedFrame, headFrame, linesFrame, parseSegment, readInto, type Segment, type SpoolFile } from './spool-file.ts'
 import { Ledger } from './spool-ledger.ts'
-
-const MB = 1024 * 1024
-
-export interface SpoolOptions {
-  /** Where the queue lies. One process at a time has it, and one sink. */
-  folder: string
-  /** Most bytes on disk; entries that come on top are dropped and counted. Default: 1 GiB. */
-  maxBytes?: number
-  /** Most bytes in memory while the disk is slow or full; entries that come on top are dropped and counted. Default: 8 MiB. */
-  maxMemoryBytes?: number
-  /** Entries reach the file within so many milliseconds: what a `kill -9` may take. Default: 50. */
-  writeMs?: Millis
-  /** The file reaches the disk within so many milliseconds: what a loss of power may take. Default: 1,000. */
-  fsyncMs?: Millis
-  /** A file of this size is delivered. Default: 8 MiB. */
-  rotateBytes?: number
-  /** A file of this age is delivered. Default: 60,000. */
-  rotateMs?: Millis
-  /** Longest single attempt to deliver, in milliseconds. Default: 60,000. */
-  deliverMs?: Millis
-  /** Shortest and longest wait between attempts, in milliseconds. Default: 500 and 60,000. */
-  retryMs?: readonly [least: Millis, most: Millis]
-  /** Longest wait in `flush` and `close`; what has not landed by then stays on disk for the next start. Default: 10,000. */
-  maxFlushMs?: Millis
-  /** How files are opened. Tests give one that fails. */
-  openFile?: OpenSpoolFile
-}
-
-const wait = milliseconds(1)
-
-const waits: Check = (value, path) => {
-  if (!Array.isArray(value) || value.length !== 2)
-    return mistake(path, `is ${shown(value)}; write two waits, the shortest and the longest, such as [500, 60000]`)
-  const mistakes = listOf(wait, 'milliseconds')(value, path)
-  const [least, most] = value
-  return mistakes.length > 0 || least <= most
-    ? mistakes
-    : mistake(path, `has ${least} as the shortest wait and ${most} as the longest; write [${most}, ${least}]`)
-}
-
-/** A file is read as a whole before it is delivered. */
-const MAX_ROTATE = 1024 * MB
-
-/** What `SpoolOptions` may be. */
-export const spoolCheck = optionsOf(
-  {
-    folder: someText('the path of a folder'),
-    maxBytes: bytes,
-    maxMemoryBytes: bytes,
-    writeMs: milliseconds(0),
-    fsyncMs: milliseconds(0),
-    rotateBytes: integer(1, MAX_ROTATE),
-    rotateMs: wait,
-    deliverMs: wait,
-    retryMs: waits,
-    maxFlushMs: milliseconds(0),
-    openFile: callable('a function that opens a file'),
-  },
-  { folder: 'the path of a folder that no other sink has' },
-)
+import { type SpoolOptions, spoolCheck, withDefaults } from './spool-options.ts'
 
 /** Lines go to the file when there are so many characters of them, or a quarter of what may be in memory. */
 const BATCH = 256 * 1024
@@ -173,7 +104,7 @@ class Spool {
   /** What a frame was in before it was written, for the next one. */
   #spare = new ArrayBuffer(0)
   /** What the last file was read into, for the next one. */
-  #file: Buffer = Buffer.alloc(0)
+  #file = new ArrayBuffer(0)
 
   readonly #queue: Queued[] = []
   readonly #ledgers = new Map<string, Ledger>()
@@ -196,19 +127,7 @@ class Spool {
 
   constructor(sink: BatchSink, options: SpoolOptions) {
     this.#sink = sink
-    this.#options = {
-      folder: options.folder,
-      maxBytes: options.maxBytes ?? 1024 * MB,
-      maxMemoryBytes: options.maxMemoryBytes ?? 8 * MB,
-      writeMs: options.writeMs ?? 50,
-      fsyncMs: options.fsyncMs ?? 1_000,
-      rotateBytes: options.rotateBytes ?? 8 * MB,
-      rotateMs: options.rotateMs ?? 60_000,
-      deliverMs: options.deliverMs ?? 60_000,
-      retryMs: options.retryMs ?? [500, 60_000],
-      maxFlushMs: options.maxFlushMs ?? 10_000,
-      openFile: options.openFile ?? openSpoolFile,
-    }
+    this.#options = withDefaults(options)
   }
 
   open(host: SinkHost): void {
@@ -451,7 +370,7 @@ class Spool {
   async #sendOne({ path, boot }: Queued): Promise<boolean> {
     let segment: Segment | undefined
     try {
-      segment = parseSegment(this.#sink.copies === true ? await this.#readAgain(path) : await readFile(path))
+      segment = parseSegment(await this.#read(path))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true
       this.#trouble(`cannot read ${path}`, error)
@@ -490,19 +409,13 @@ class Spool {
     return true
   }
 
-  /** The file, where the one before it was. */
-  async #readAgain(path: string): Promise<Buffer> {
-    const file = await open(path)
-    try {
-      const { size } = await file.stat()
-      if (size > this.#file.byteLength) this.#file = Buffer.allocUnsafeSlow(size)
-      let filled = 0
-      for (let read = -1; filled < size && read !== 0; filled += read)
-        read = (await file.read(this.#file, filled, size - filled, filled)).bytesRead
-      return this.#file.subarray(0, filled)
-    } finally {
-      await file.close()
-    }
+  /** The file, where the one before it was, if the sink has no use for that any more. */
+  async #read(path: string): Promise<Buffer> {
+    if (this.#sink.copies !== true) return readFile(path)
+    const bytes = await readInto(path, this.#file)
+    // One that was written under other options is no measure for those to come.
+    if (bytes.buffer.byteLength <= 2 * this.#options.rotateBytes) this.#file = bytes.buffer as ArrayBuffer
+    return bytes
   }
 
   #attempt(): AbortSignal {

@@ -141,6 +141,35 @@ describe('a queue on disk', () => {
     }
   })
 
+  it('does not keep the memory of a file that was written under other options', async (t) => {
+    const { sink, state, batches } = memorySink()
+    const folder = newFolder()
+    state.error = new Error('down')
+    const before = begin(t, sink, { folder, maxFlushMs: 0 })
+    before.write(0, 500)
+    await before.clock.advance(0)
+    const closed = before.log.close()
+    await before.until(() => files(folder, '.segment').length === 1)
+    for (let turn = 0; turn < 20; turn++) await before.clock.advance(1_000)
+    await closed
+    state.error = undefined
+    const sizes: number[] = []
+    const copying: BatchSink = {
+      ...sink,
+      copies: true,
+      async deliver(batch, signal) {
+        sizes.push(batch.text.buffer.byteLength)
+        return sink.deliver(batch, signal)
+      },
+    }
+    const { write, until } = begin(t, copying, { folder, rotateBytes: 4_096, rotateMs: 1_000 })
+    await until(() => batches.length === 1)
+    write(500, 502)
+    await until(() => batches.length === 2)
+    const [large = 0, small = 0] = sizes
+    assert.ok(large > 100_000 && small <= 2 * 4_096, `${large}, ${small}`)
+  })
+
   it('keeps days apart', async (t) => {
     const folder = newFolder()
     const { sink, batches } = memorySink()
