@@ -1,6 +1,7 @@
 // A stored response whose body is on its way, or has gaps: put together from the store, from what is coming, and from the origin.
 import { CdnError } from '../errors.ts'
 import type { ByteRange, Coming } from '../http/body.ts'
+import { inSlices } from '../http/ranges.ts'
 import type { StoredHead, StoredMeta } from '../http/stored-response.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { Store } from '../stores/store.ts'
@@ -163,11 +164,8 @@ export class Assembly {
   }
 
   /** The first slice of a range that is neither there nor about to come. */
-  missing({ first, last }: ByteRange): number | undefined {
-    const { sliceBytes } = this.#options
-    for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++) {
-      if (!this.#isElsewhere(slice)) return slice
-    }
+  missing(range: ByteRange): number | undefined {
+    for (const { slice } of inSlices(range, this.#options.sliceBytes)) if (!this.#isElsewhere(slice)) return slice
     return undefined
   }
 
@@ -225,8 +223,8 @@ export class Assembly {
     const into = (bytes: number): Uint8Array => {
       // A store may ask late, when nobody is there any more to give it back.
       if (!this.#readers.has(reader)) return new Uint8Array(bytes)
-      const isUnfit = (held: Uint8Array): boolean => held.byteLength < bytes || (!memory.isRoomy && held.byteLength >= 4 * bytes)
-      if (buffer === undefined || isUnfit(buffer)) {
+      // Where memory is short, what is much too large is not kept.
+      if (buffer === undefined || buffer.byteLength < bytes || (buffer.byteLength >= 4 * bytes && !memory.isRoomy)) {
         if (buffer !== undefined) memory.giveBack(buffer, { again: true })
         buffer = memory.lend(bytes)
       }
@@ -306,18 +304,16 @@ export class Assembly {
     }
     let shared: Uint8Array | undefined
     const reads: Promise<Uint8Array | undefined>[] = []
-    for (let first = at; first < to && store.has(head.id, Math.floor(first / sliceBytes)); ) {
-      const slice = Math.floor(first / sliceBytes)
-      const [begin, next] = [first, Math.min(to, (slice + 1) * sliceBytes)]
-      const range = { first: begin - slice * sliceBytes, last: next - 1 - slice * sliceBytes }
-      const place = (bytes: number): Uint8Array => {
+    for (const { slice, range } of inSlices({ first: at, last: to - 1 }, sliceBytes)) {
+      if (!store.has(head.id, slice)) break
+      const place = slice * sliceBytes + range.first - at
+      const lent = (bytes: number): Uint8Array => {
         // A store that wants more room than for what it was asked for: what follows is the next slice's.
-        if (bytes > next - begin) return new Uint8Array(bytes)
+        if (bytes > range.last - range.first + 1) return new Uint8Array(bytes)
         shared ??= into(to - at)
-        return shared.subarray(begin - at, begin - at + bytes)
+        return shared.subarray(place, place + bytes)
       }
-      reads.push(store.read(head.id, { slice, range, into: place }).catch(() => undefined))
-      first = next
+      reads.push(store.read(head.id, { slice, range, into: lent }).catch(() => undefined))
     }
     const pieces = reads.length === 1 ? [await reads[0]] : await Promise.all(reads)
     const missing = pieces.indexOf(undefined)

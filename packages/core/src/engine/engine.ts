@@ -5,7 +5,7 @@ import { type Body, type ByteRange, Pieces } from '../http/body.ts'
 import { endToEndFields, type Fields, fieldValue, withoutFields } from '../http/fields.ts'
 import { identifies, mergedFields } from '../http/freshen.ts'
 import { alsoInvalidated, isSafe } from '../http/invalidation.ts'
-import { alignedRange, isFromEnd, rangeOf } from '../http/ranges.ts'
+import { alignedRange, inSlices, isFromEnd, rangeOf } from '../http/ranges.ts'
 import {
   type CacheKey,
   currentAge,
@@ -507,10 +507,8 @@ export class Engine implements Handler {
     const { first, last } = typeof body === 'string' ? { first: 0, last: length - 1 } : body
     if (this.#store.readNow === undefined || last - first >= this.#options.inFlight.window) return undefined
     const pieces: Uint8Array[] = []
-    for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++) {
-      const begin = slice * sliceBytes
-      const range = { first: Math.max(0, first - begin), last: Math.min(sliceBytes - 1, last - begin) }
-      const piece = this.#store.readNow(id, { slice, range })
+    for (const part of inSlices({ first, last }, sliceBytes)) {
+      const piece = this.#store.readNow(id, part)
       if (piece === undefined) return undefined
       pieces.push(piece)
     }

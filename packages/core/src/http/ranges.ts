@@ -82,6 +82,17 @@ export function alignedRange(value: string, sliceBytes: number): ByteRange | und
   return first === 0 && !Number.isFinite(last) ? undefined : { first, last }
 }
 
+/** The slices that a range lies in, in order, each with which of its bytes are meant. */
+export function* inSlices(
+  { first, last }: ByteRange,
+  sliceBytes: number,
+): Generator<{ readonly slice: number; readonly range: ByteRange }> {
+  for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++) {
+    const begin = slice * sliceBytes
+    yield { slice, range: { first: Math.max(0, first - begin), last: Math.min(sliceBytes - 1, last - begin) } }
+  }
+}
+
 /** Whether it is a single range that counts from the end. */
 export function isFromEnd(value: string): boolean {
   const [spec, other] = parseRange(value) ?? []

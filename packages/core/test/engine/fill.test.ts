@@ -108,6 +108,19 @@ function diskOf(slice: (number: number) => Uint8Array): Store {
 }
 
 describe('what a reader is given', () => {
+  it('is near when the store has it, and not when it is still to come', async () => {
+    const memory = new InFlight(64 * SLICE, fakeClock())
+    const disk = diskOf(() => new Uint8Array(SLICE))
+    const partly: Store = { ...disk, has: (_, slice) => slice === 0 }
+    const assembly = stored(partly, memory, SLICE)
+    const readers = [assembly.read(), assembly.read({ first: SLICE, last: 2 * SLICE })]
+    assert.deepEqual(
+      readers.map(({ isNear }) => isNear),
+      [true, false],
+    )
+    for (const reader of readers) await reader.return?.()
+  })
+
   it('is right, whatever room the store wants beside what it was asked for', async () => {
     const body = Uint8Array.from({ length: 4 * SLICE }, (_, at) => (at * 31 + (at >> 8) * 17) & 255)
     const disk = diskOf((number) => body.slice(number * SLICE, (number + 1) * SLICE))
