@@ -46,7 +46,6 @@ export async function listenAdmin(options: AdminOptions, subject: Subject): Prom
     if (!isAuthorized(request, token, subject)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
     const url = URL.parse(request.url ?? '', 'http://admin')
     if (request.method === 'GET' && url?.pathname === '/tail') return void tail(url.searchParams, subject.live, response)
-    if (request.method === 'GET' && url?.pathname === '/metrics') return void metrics(subject, response)
     void answer(request, subject)
       .catch((error: Error) => ({ status: 500, body: { error: error.message } }))
       .then((answered) => send(response, answered))
@@ -86,23 +85,13 @@ async function answer(request: IncomingMessage, subject: Subject): Promise<Answe
       return { status: ready() ? 200 : 503, body: { ready: ready() } }
     case '/stats':
       return { status: 200, body: stats() }
+    case '/metrics':
+      return { status: 200, body: metricsText(stats()) }
     case '/explain':
       return explain(url.searchParams, cdn)
     default:
       return { status: 404, body: { error: 'there are /health, /ready, /stats, /metrics, /tail, /explain and /purge' } }
   }
-}
-
-function metrics({ stats }: Subject, response: ServerResponse): void {
-  let text: string
-  try {
-    text = metricsText(stats())
-  } catch (error) {
-    // A store of somebody's own may fail to say how it is.
-    return void send(response, { status: 500, body: { error: (error as Error).message } })
-  }
-  response.writeHead(200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' })
-  response.end(text)
 }
 
 function tail(query: URLSearchParams, live: LiveLog, response: ServerResponse): void {

@@ -26,7 +26,8 @@ interface Caller {
 
 export interface Answer {
   readonly status: number
-  readonly body: object
+  /** Sent as JSON; text as it is. */
+  readonly body: object | string
   readonly retryAfter?: number
 }
 

@@ -66,10 +66,11 @@ export function written({ status, body, retryAfter }: Answer): {
   readonly fields: Readonly<Record<string, string | number>>
   readonly text: string
 } {
-  const text = `${JSON.stringify(body)}\n`
+  const isText = typeof body === 'string'
+  const text = isText ? body : `${JSON.stringify(body)}\n`
   return {
     fields: {
-      'Content-Type': 'application/json',
+      'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/json',
       'Content-Length': Buffer.byteLength(text),
       'Cache-Control': 'no-store',
       ...(status === 401 && { 'WWW-Authenticate': 'Bearer' }),

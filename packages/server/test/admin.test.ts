@@ -120,7 +120,7 @@ describe('the admin listener', { timeout: 20_000 }, () => {
     await rawClient(t, url, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await until(() => entries.length === 1)
     const { headers, text } = await ask('/metrics')
-    assert.equal(headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+    assert.equal(headers.get('content-type'), 'text/plain; charset=utf-8')
     const lines = text.split('\n')
     for (const line of [
       '# TYPE simple_cdn_requests untyped',
