@@ -6,6 +6,8 @@ export interface Files {
   close(file: number): Promise<void>
   /** Fills `into` from `at`; fewer bytes only where the file ends. */
   read(file: number, into: Uint8Array, at: number): Promise<number>
+  /** Fills one after the other from `at`; fewer bytes also where it is more trouble to go on. */
+  readv(file: number, into: readonly Uint8Array[], at: number): Promise<number>
   /** Writes all of it, or rejects. */
   write(file: number, parts: readonly Uint8Array[], at: number): Promise<void>
   truncate(file: number, bytes: number): Promise<void>
@@ -29,6 +31,7 @@ export const realFiles: Files = {
       if (into.byteLength === 0) resolve(0)
       else read(0)
     }),
+  readv: (file, into, at) => call((done) => fs.readv(file, into, at, done)),
   async write(file, parts, at) {
     let left = parts.filter((part) => part.byteLength > 0)
     let position = at

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import type { Store } from '@simple-cdn/core'
+import { openDiskStore } from '../src/disk-store.ts'
+import { type Files, realFiles } from '../src/files.ts'
 import { diskStore } from '../src/index.ts'
 import { asKilled, assertBytes, bytes, diskUsage, ids, key, MB, meta, newFolder, put, putSliced, sliceOf } from './helpers.ts'
 
@@ -95,6 +97,38 @@ describe('the disk store', () => {
       assert.equal((await store.read('b', { slice: 2 }))?.byteLength, 50_000)
       assert.equal(await store.read('b', { slice: 3 }), undefined)
       assert.equal(await store.read('b'), undefined)
+    })
+
+    test('reads at once what is asked for in the same turn and lies together, and nothing else', async () => {
+      const calls: number[] = []
+      const files: Files = {
+        ...realFiles,
+        read(file, into, at) {
+          calls.push(1)
+          return realFiles.read(file, into, at)
+        },
+        readv(file, into, at) {
+          calls.push(into.length)
+          return realFiles.readv(file, into, at)
+        },
+      }
+      const store = await openDiskStore({ folder: newFolder(), maxBytes: 16 * MB }, { files })
+      await putSliced(store, 'a', { length: 500_000, sliceBytes: 100_000 })
+      const asked = [
+        { slices: [0, 1], first: 99_000, last: 99_999, calls: [1, 1] },
+        { slices: [1, 2, 3], first: 0, last: 99_999, calls: [5] },
+        { slices: [3, 2, 4], first: 0, last: 99_999, calls: [1, 1, 1] },
+        { slices: [0, 2, 3], first: 0, last: 99_999, calls: [1, 3] },
+        { slices: [4, 4], first: 0, last: 99_999, calls: [1, 1] },
+      ]
+      for (const { slices, first, last, calls: expected } of asked) {
+        calls.length = 0
+        const read = await Promise.all(slices.map((slice) => store.read('a', { slice, range: { first, last } })))
+        for (const [at, slice] of slices.entries())
+          assertBytes(read[at], sliceOf('a', slice, 500_000, 100_000).subarray(first, last + 1), `${slices}`)
+        assert.deepEqual(calls, expected, `${slices}`)
+      }
+      await store.close()
     })
   })
 

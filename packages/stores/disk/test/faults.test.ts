@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { openDiskStore } from '../src/disk-store.ts'
 import { type Files, realFiles } from '../src/files.ts'
 import { diskStore } from '../src/index.ts'
-import { asKilled, assertBytes, bytes, diskUsage, ids, key, MB, meta, newFolder, put, putSliced } from './helpers.ts'
+import { asKilled, assertBytes, bytes, diskUsage, ids, key, MB, meta, newFolder, put, putSliced, sliceOf } from './helpers.ts'
 
 /** Files of a disk that fails on demand. */
 function failing(): Files & { broken: Partial<Record<keyof Files, string>> } {
@@ -22,6 +22,7 @@ function failing(): Files & { broken: Partial<Record<keyof Files, string>> } {
     open: (path, flags) => fail('open', () => realFiles.open(path, flags)),
     close: (file) => realFiles.close(file),
     read: (file, into, at) => fail('read', () => realFiles.read(file, into, at)),
+    readv: (file, into, at) => fail('readv', () => realFiles.readv(file, into, at)),
     // What fails may have been written nevertheless.
     async write(file, parts, at) {
       await realFiles.write(file, parts, at)
@@ -46,6 +47,17 @@ function tmpfs(size: string): { folder: string; unmount: () => void } | string {
 describe('the disk store, on a disk that fails', () => {
   const small = tmpfs('8m')
   const skip = typeof small === 'string' ? small : false
+
+  test('tells each of those that are read together of its own failure only', async () => {
+    const files = failing()
+    const store = await openDiskStore({ folder: newFolder(), maxBytes: 16 * MB }, { files })
+    await putSliced(store, 'a', { length: 300_000, sliceBytes: 100_000 })
+    files.broken.readv = 'EIO'
+    const read = await Promise.all([0, 1, 2].map((slice) => store.read('a', { slice })))
+    for (const [slice, got] of read.entries()) assertBytes(got, sliceOf('a', slice, 300_000, 100_000))
+    assert.equal(store.stats().damaged, 0)
+    await store.close()
+  })
 
   test('lives with a disk that is smaller than its bound: refuses or evicts, never fails, and loses nothing it kept', {
     skip,
