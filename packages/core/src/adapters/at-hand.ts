@@ -4,8 +4,8 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { CdnRequest, CdnResponse, Handler } from '../engine/messages.ts'
 import { CdnError } from '../errors.ts'
-import { Pieces } from '../http/body.ts'
-import { type Fields, isFieldName, isFieldValue } from '../http/fields.ts'
+import { type Coming, leave, letGo, Pieces } from '../http/body.ts'
+import { type Fields, fieldValue, isFieldName, isFieldValue } from '../http/fields.ts'
 import { knowing } from '../http/known.ts'
 import { type RequestHead, readRequestHead } from '../http/request-head.ts'
 import { formatHttpDate, type Millis, systemClock } from '../http/time.ts'
@@ -93,6 +93,16 @@ export function answerAtHand(
   }
 }
 
+/** An answer on its way out. */
+interface Sending {
+  readonly answer: CdnResponse
+  bytes: number
+  /** What of its body is still to be read. */
+  readonly coming?: AsyncIterator<Uint8Array>
+  /** Whether the socket itself looks how long its client takes nothing. */
+  isTimed?: boolean
+}
+
 interface Shared {
   readonly cdn: Pick<Handler, 'handleNow'>
   readonly server: Server
@@ -113,8 +123,12 @@ class Connection {
   /** Whether the server, all being answered, waits for the first byte of a request. */
   #isBetween = true
   #isServers = false
-  /** What is on its way out, when the kernel has not taken all of it. */
-  #sending: { readonly answer: CdnResponse; readonly bytes: number } | undefined
+  /** What the kernel has not taken all of, or what is still being read. */
+  #sending: Sending | undefined
+  /** What has come while an answer was being read: its own goes out behind that. */
+  #held: Buffer | undefined
+  /** The client has said all it wanted. */
+  #isLast = false
 
   /** How long it has been silent, in milliseconds, until the server looks after it. */
   #silentMs = 0
@@ -145,25 +159,29 @@ class Connection {
 
   /** Another so many milliseconds have passed. */
   look(ms: number): void {
-    if (this.#feed !== undefined || this.#isServers || this.#sending !== undefined) return
+    if (this.#feed !== undefined || this.#isServers || this.#sending?.isTimed === true) return
     this.#silentMs += ms
+    const { timeout, headersTimeout } = this.#shared.server
     // For the first byte there is as much time as for a whole head.
-    const allowed = this.#socket.bytesRead === 0 ? this.#shared.server.headersTimeout : this.#idleMs
+    const allowed = this.#sending !== undefined ? timeout : this.#socket.bytesRead === 0 ? headersTimeout : this.#idleMs
     if (allowed > 0 && this.#silentMs > allowed) this.#onTimeout()
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#silentMs = 0
+    if (this.#sending?.coming !== undefined) return void this.#hold(chunk)
     if (!this.#isBetween) return void this.#pass(chunk)
     const text = chunk.byteLength > MAX_CHUNK ? '' : chunk.toString('latin1')
     const at = this.#mayAnswer(text) ? this.#answer(text) : 0
     if (at === chunk.byteLength) return
+    if (this.#sending?.coming !== undefined) return void this.#hold(chunk.subarray(at))
     this.#isBetween = text !== '' && consistsOfHeads(text, at)
     this.#pass(at === 0 ? chunk : chunk.subarray(at))
   }
 
   readonly #onEnd = (): void => {
-    this.#socket.end()
+    this.#isLast = true
+    if (this.#sending?.coming === undefined) this.#socket.end()
   }
 
   readonly #onError = (): void => {
@@ -211,10 +229,12 @@ class Connection {
     let sendable = answer
     let head = headOf(answer, this.#shared.server)
     if (head === undefined) {
+      letGo(answer.body)
       sendable = answer.fail(new CdnError('CDN_ORIGIN_PROTOCOL', 'a field has characters that may not be in it'))
       head = headOf(sendable, this.#shared.server) as string
     }
-    const body = method === 'HEAD' ? undefined : (sendable.body as Uint8Array | Pieces | undefined)
+    const body = method === 'HEAD' ? undefined : sendable.body
+    if (body !== undefined && !('byteLength' in body)) return void this.#stream(sendable, head, body)
     const bytes = body?.byteLength ?? 0
     const pieces = body instanceof Pieces ? body.pieces : body === undefined ? [] : [body]
     if (bytes === 0) socket.write(head, 'latin1')
@@ -243,22 +263,93 @@ class Connection {
 
   /** What comes meanwhile is for the server: it stops reading when a client asks on and on, and takes nothing. */
   #wait(answer: CdnResponse, bytes: number): void {
-    const sending = { answer, bytes }
-    this.#sending = sending
-    this.#shared.sending++
-    this.#socket.setTimeout(this.#shared.server.timeout).on('timeout', this.#onTimeout)
+    const sending: Sending = { answer, bytes }
+    this.#start(sending)
+    this.#giveTime(sending)
     this.#socket.write('', (error) => this.#ended(sending, !error))
   }
 
-  #ended(sending: { readonly answer: CdnResponse; readonly bytes: number }, complete: boolean): void {
+  /** A body that is read while it goes out, one piece after the other: each is written over when the next is asked for. */
+  async #stream(answer: CdnResponse, head: string, body: Coming): Promise<void> {
+    const socket = this.#socket
+    const coming = body[Symbol.asyncIterator]()
+    const sending: Sending = { answer, bytes: 0, coming }
+    this.#start(sending)
+    // The server has set a time for the next request.
+    if (this.#feed !== undefined) this.#giveTime(sending)
+    let broke: unknown
+    try {
+      for (;;) {
+        const { done, value } = await coming.next()
+        // Who has gone is told of, now or soon.
+        if (this.#sending !== sending || socket.destroyed) return
+        if (done === true) break
+        // One write for both.
+        const isFirst = sending.bytes === 0
+        if (isFirst) socket.cork()
+        if (isFirst) socket.write(Buffer.from(head, 'latin1'))
+        socket.write(value)
+        if (isFirst) socket.uncork()
+        sending.bytes += value.byteLength
+        this.#silentMs = 0
+        if (socket.writableLength === 0) continue
+        this.#giveTime(sending)
+        await new Promise((resolve) => socket.write('', resolve))
+      }
+      // What is not as long as it said must not be taken for whole, nor its end for the next response.
+      if (String(sending.bytes) !== fieldValue(answer.fields, 'content-length'))
+        throw new CdnError('CDN_ORIGIN_BROKE_OFF', 'the body is not as long as was said')
+    } catch (error) {
+      broke = error
+      socket.destroy()
+    }
+    this.#ended(sending, broke === undefined, broke)
+  }
+
+  #start(sending: Sending): void {
+    this.#sending = sending
+    this.#shared.sending++
+  }
+
+  /** Until an answer is out, its client has as much time for each part of it as the server gives. */
+  #giveTime(sending: Sending): void {
+    if (sending.isTimed === true) return
+    sending.isTimed = true
+    this.#socket.setTimeout(this.#shared.server.timeout).on('timeout', this.#onTimeout)
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk])
+    this.#socket.pause()
+  }
+
+  #ended(sending: Sending, complete: boolean, error?: unknown): void {
     if (this.#sending !== sending) return
     this.#sending = undefined
+    if (sending.coming !== undefined && !complete) leave(sending.coming)
     this.#shared.sending--
-    this.#socket.off('timeout', this.#onTimeout)
+    this.#silentMs = 0
+    if (sending.isTimed === true) this.#socket.off('timeout', this.#onTimeout)
     // The server sets its own with the next request.
-    if (!this.#socket.destroyed && this.#open === 0) this.#socket.setTimeout(this.#feed === undefined ? 0 : this.#idleMs)
-    sending.answer.finished(sending.bytes, complete)
+    if (sending.isTimed === true && !this.#socket.destroyed && this.#open === 0)
+      this.#socket.setTimeout(this.#feed === undefined ? 0 : this.#idleMs)
+    sending.answer.finished(sending.bytes, complete, error)
+    if (sending.coming !== undefined) this.#goOn()
     this.#shared.sent()
+  }
+
+  /** With what had to wait for a body to be out. */
+  #goOn(): void {
+    const held = this.#held
+    this.#held = undefined
+    if (this.#socket.destroyed) return
+    if (held !== undefined) {
+      this.#onData(held)
+      if (this.#held === undefined) this.#socket.resume()
+    }
+    if (this.#sending?.coming !== undefined) return
+    if (this.#isLast) this.#socket.end()
+    else if (this.#shared.isDraining()) this.drain()
   }
 
   /** As after an answer of the server. */
@@ -317,7 +408,7 @@ class Connection {
   }
 
   drain(): void {
-    if (this.#feed !== undefined) return
+    if (this.#feed !== undefined || this.#sending?.coming !== undefined) return
     // Who has asked for nothing yet is not told why: there is nothing to answer.
     if (this.#socket.bytesRead === 0) this.#socket.destroy()
     else this.#socket.destroySoon()
@@ -366,7 +457,6 @@ class PlainRequest implements CdnRequest {
 }
 
 const isName = knowing(isFieldName, 1_000)
-const isValue = knowing(isFieldValue, 10_000)
 
 /** As node:http writes it; `undefined` when a field is none. */
 function headOf({ status, fields }: CdnResponse, server: Server): string | undefined {
@@ -375,7 +465,7 @@ function headOf({ status, fields }: CdnResponse, server: Server): string | undef
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string
     const value = fields[at + 1] as string
-    if (!isName(name) || !isValue(value)) return undefined
+    if (!isName(name) || !isFieldValue(value)) return undefined
     if (name.length === 4 && name.toLowerCase() === 'date') dated = true
     head += `${name}: ${value}\r\n`
   }

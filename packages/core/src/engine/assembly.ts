@@ -49,14 +49,88 @@ export interface AssemblyOptions {
 /** A reader waits for what is coming when it is at most so many slices away; else it asks for itself. */
 const NEAR = 4
 
-interface Reader {
+/** What a reader needs of the body that it reads. */
+interface Readable {
+  readonly memory: InFlight
+  readonly next: (reader: Reader) => Promise<Uint8Array | undefined>
+  /** Once. */
+  readonly left: (reader: Reader) => void
+}
+
+const DONE = { done: true, value: undefined } as const
+
+/** One who reads a body, or a range of it. */
+class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
   at: number
   /** Exclusive. */
   readonly end: number
+  readonly isNear: boolean
   /** What it was given last, where that is the memory of a fill. */
   block: Block | undefined
   /** What was read for it at once and comes next, in order. */
-  readonly ahead: Uint8Array[]
+  readonly ahead: Uint8Array[] = []
+  hasLeft = false
+  readonly #body: Readable
+  #buffer: Uint8Array | undefined
+
+  constructor(body: Readable, at: number, end: number, isNear: boolean) {
+    this.#body = body
+    this.at = at
+    this.end = end
+    this.isNear = isNear
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      this.#leaveBlock(true)
+      const value = this.hasLeft ? undefined : await this.#body.next(this)
+      if (value !== undefined && !this.hasLeft) return { done: false, value }
+      this.#leave(true)
+      return DONE
+    } catch (error) {
+      this.#leave(false)
+      throw error
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#leave(false)
+    return DONE
+  }
+
+  /** Memory of its own, until it has left. */
+  into(bytes: number): Uint8Array {
+    // A store may ask late, when nobody is there any more to give it back.
+    if (this.hasLeft) return new Uint8Array(bytes)
+    const { memory } = this.#body
+    const buffer = this.#buffer
+    // Where memory is short, what is much too large is not kept.
+    if (buffer === undefined || buffer.byteLength < bytes || (buffer.byteLength >= 4 * bytes && !memory.isRoomy)) {
+      if (buffer !== undefined) memory.giveBack(buffer, { again: true })
+      this.#buffer = memory.lend(bytes)
+    }
+    return this.#buffer as Uint8Array
+  }
+
+  /** Once for each: who has gone may ask for more all the same. */
+  #leaveBlock(again: boolean): void {
+    const { block } = this
+    this.block = undefined
+    block?.leave(again)
+  }
+
+  /** `again`: what was handed out has been used, so that its memory can be. */
+  #leave(again: boolean): void {
+    if (this.hasLeft) return
+    this.hasLeft = true
+    this.#leaveBlock(again)
+    if (this.#buffer !== undefined) this.#body.memory.giveBack(this.#buffer, { again })
+    this.#body.left(this)
+  }
 }
 
 interface Pending {
@@ -72,6 +146,7 @@ export class Assembly {
   readonly #fills = new Set<Fill>()
   readonly #pending = new Set<Pending>()
   readonly #readers = new Set<Reader>()
+  readonly #readable: Readable
   #length: number | undefined
   #isStored: boolean
   #ignoresRanges: boolean
@@ -88,6 +163,15 @@ export class Assembly {
     this.#isStored = options.isStored
     this.#ignoresRanges = options.ignoresRanges === true
     this.#settled = options.isStored
+    this.#readable = {
+      memory: options.memory,
+      next: (reader) => this.#next(reader),
+      left: (reader) => {
+        this.#readers.delete(reader)
+        options.memory.reads(-1)
+        this.#left()
+      },
+    }
   }
 
   get length(): number | undefined {
@@ -165,7 +249,9 @@ export class Assembly {
 
   /** The first slice of a range that is neither there nor about to come. */
   missing(range: ByteRange): number | undefined {
-    for (const { slice } of inSlices(range, this.#options.sliceBytes)) if (!this.#isElsewhere(slice)) return slice
+    const { sliceBytes } = this.#options
+    for (let slice = Math.floor(range.first / sliceBytes); slice * sliceBytes <= range.last; slice++)
+      if (!this.#isElsewhere(slice)) return slice
     return undefined
   }
 
@@ -200,69 +286,24 @@ export class Assembly {
   /** The body, or a range of it. Bytes are the caller's until the next ones are asked for. */
   read(range?: ByteRange): AsyncIterableIterator<Uint8Array> & Coming {
     const end = range === undefined ? Number.POSITIVE_INFINITY : range.last + 1
-    const reader: Reader = { at: range?.first ?? 0, end, block: undefined, ahead: [] }
+    const { store, sliceBytes, memory } = this.#options
+    const at = range?.first ?? 0
+    const isNear = this.#isStored && store.has(this.head.id, Math.floor(at / sliceBytes))
+    const reader = new Reader(this.#readable, at, end, isNear)
     this.#readers.add(reader)
-    this.#options.memory.reads(1)
-    const done = { done: true, value: undefined } as const
-    let buffer: Uint8Array | undefined
-    const { memory } = this.#options
-    /** Once for each: who has gone may ask for more all the same. */
-    const leaveBlock = (again: boolean): void => {
-      const { block } = reader
-      reader.block = undefined
-      block?.leave(again)
-    }
-    /** `again`: what was handed out has been used, so that its memory can be. */
-    const leave = (again: boolean): void => {
-      if (!this.#readers.delete(reader)) return
-      memory.reads(-1)
-      leaveBlock(again)
-      if (buffer !== undefined) memory.giveBack(buffer, { again })
-      this.#left()
-    }
-    const into = (bytes: number): Uint8Array => {
-      // A store may ask late, when nobody is there any more to give it back.
-      if (!this.#readers.has(reader)) return new Uint8Array(bytes)
-      // Where memory is short, what is much too large is not kept.
-      if (buffer === undefined || buffer.byteLength < bytes || (buffer.byteLength >= 4 * bytes && !memory.isRoomy)) {
-        if (buffer !== undefined) memory.giveBack(buffer, { again: true })
-        buffer = memory.lend(bytes)
-      }
-      return buffer
-    }
-    return {
-      isNear: this.#isStored && this.#options.store.has(this.head.id, Math.floor(reader.at / this.#options.sliceBytes)),
-      [Symbol.asyncIterator]() {
-        return this
-      },
-      next: async () => {
-        try {
-          leaveBlock(true)
-          const value = this.#readers.has(reader) ? await this.#next(reader, into) : undefined
-          if (value !== undefined && this.#readers.has(reader)) return { done: false, value }
-          leave(true)
-          return done
-        } catch (error) {
-          leave(false)
-          throw error
-        }
-      },
-      return: async () => {
-        leave(false)
-        return done
-      },
-    }
+    memory.reads(1)
+    return reader
   }
 
-  async #next(reader: Reader, into: (bytes: number) => Uint8Array): Promise<Uint8Array | undefined> {
+  async #next(reader: Reader): Promise<Uint8Array | undefined> {
     // A fill that ends without giving anything is asked for again once, not for ever.
     for (let asked = 0; ; ) {
       const end = Math.min(reader.end, this.#length ?? Number.POSITIVE_INFINITY)
-      if (reader.at >= end || !this.#readers.has(reader)) return undefined
+      if (reader.at >= end || reader.hasLeft) return undefined
       const live = reader.ahead.length > 0 ? undefined : this.#live(reader.at, end)
       live?.block.read()
       reader.block = live?.block
-      if (live === undefined && reader.ahead.length === 0) reader.ahead.push(...(await this.#fromStore(reader.at, end, into)))
+      if (live === undefined && reader.ahead.length === 0) reader.ahead.push(...(await this.#fromStore(reader, end)))
       const value = live?.bytes ?? reader.ahead.shift()
       if (value !== undefined) {
         reader.at += value.byteLength
@@ -294,7 +335,9 @@ export class Assembly {
   }
 
   /** As much as a window holds of what the store has from `at` on, or a slice where memory is short, in as few pieces as it can be had. */
-  async #fromStore(at: number, end: number, into: (bytes: number) => Uint8Array): Promise<readonly Uint8Array[]> {
+  async #fromStore(reader: Reader, end: number): Promise<readonly Uint8Array[]> {
+    const { at } = reader
+    const into = (bytes: number): Uint8Array => reader.into(bytes)
     const { store, sliceBytes, head, memory } = this.#options
     const to = Math.min(end, at + (memory.isRoomy ? memory.window : Math.min(memory.window, sliceBytes)))
     const isWhole = this.#length !== undefined && this.#length <= sliceBytes && this.#isStored

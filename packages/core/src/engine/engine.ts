@@ -482,7 +482,8 @@ export class Engine implements Handler {
     if (meta.sliceBytes !== undefined) {
       const pieces = this.#atHand(meta, part)
       if (pieces !== undefined) return this.#reading(exchange).respond(part.status, part.fields, pieces, age)
-      return exchange.isUrgent ? undefined : this.#serveSlices(exchange, route, star, meta, part, age)
+      if (exchange.isUrgent && !this.#isStored(meta, part)) return undefined
+      return this.#serveSlices(exchange, route, star, meta, part, age)
     }
     const whole = found.open?.()
     if (whole !== undefined) {
@@ -513,6 +514,14 @@ export class Engine implements Handler {
       pieces.push(piece)
     }
     return pieces.length === 1 ? pieces[0] : new Pieces(pieces)
+  }
+
+  /** Whether a body in slices, or a range of it, is there without a gap. */
+  #isStored({ id, length, sliceBytes = length }: StoredMeta, { body }: Part): boolean {
+    const { first, last } = typeof body === 'string' ? { first: 0, last: length - 1 } : body
+    for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++)
+      if (!this.#store.has(id, slice)) return false
+    return true
   }
 
   #reading(exchange: Exchange): Exchange {
@@ -926,8 +935,8 @@ export class Engine implements Handler {
     const validator = head.status === 200 ? strongValidator(head.fields) : undefined
     if (validator === undefined || length === undefined || fieldValue(head.fields, 'accept-ranges') === 'none') return undefined
     const { request, authority, target } = exchange
-    const fields = [...exchange.ruledRequest(forwardedFields(request, exchange.host, 'none', true)), 'If-Range', validator]
     return async (range, signal) => {
+      const fields = exchange.ruledRequest(forwardedFields(request, exchange.host, 'none', true))
       const response = await route.origin.fetch(
         {
           method: 'GET',
@@ -935,7 +944,7 @@ export class Engine implements Handler {
           authority,
           target: asked(route, star, target, true),
           key: head.key,
-          fields: [...fields, 'Range', rangeOf(range)],
+          fields: [...fields, 'If-Range', validator, 'Range', rangeOf(range)],
         },
         signal,
       )

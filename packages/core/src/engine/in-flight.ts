@@ -82,7 +82,7 @@ export class InFlight {
 
   /** Memory of so many bytes at least, in one of few sizes, so that the next one can have it; counted until it is given back. */
   lend(bytes: number): Uint8Array {
-    const size = Math.max(SMALLEST_LOAN, 2 ** Math.ceil(Math.log2(bytes)))
+    const size = bytes <= SMALLEST_LOAN ? SMALLEST_LOAN : 1 << (32 - Math.clz32(bytes - 1))
     const spare = this.#takeSpare(size)
     if (spare === undefined) this.hold(size)
     return spare ?? Buffer.allocUnsafeSlow(size)
@@ -133,7 +133,8 @@ export class InFlight {
   }
 }
 
-/** The power of two that is next below. */
+/** The power of two that is next below, within two others. Logarithms cost more, and this is asked for every piece of a body. */
 function between(least: number, bytes: number, most: number): number {
-  return Math.min(most, Math.max(least, 2 ** Math.floor(Math.log2(bytes))))
+  if (bytes <= least) return least
+  return bytes >= most ? most : 1 << (31 - Math.clz32(bytes))
 }

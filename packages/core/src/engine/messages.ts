@@ -63,7 +63,8 @@ export interface Handler {
   handle(request: CdnRequest): CdnResponse | Promise<CdnResponse>
 
   /**
-   * Answers a request whose answer is at hand as a whole: a hit in memory, a redirect, a refusal. Its body is bytes, or Pieces of them.
+   * Answers a request whose answer is at hand: a hit, a redirect, a refusal. Its body is bytes, Pieces of them, or, of a body in slices that
+   * a store has without a gap, what is read as it goes out; then the first bytes are near, and Content-Length says how many there are.
    * `undefined`: it is not, nothing has been done or counted, and `handle` is for it.
    */
   handleNow(request: CdnRequest): CdnResponse | undefined

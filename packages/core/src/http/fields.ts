@@ -237,7 +237,11 @@ export function cookieValue(fields: Fields, name: string): string | undefined {
 
 /** Visible characters, with spaces and tabs between them only (RFC 9110 §5.5). The empty value is one. */
 export function isFieldValue(text: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !/^[\t ]|[\t ]$/.test(text)
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !isBlank(text.charCodeAt(0)) && !isBlank(text.charCodeAt(text.length - 1))
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }
 
 export function hasCookies(fields: Fields): boolean {

@@ -211,6 +211,25 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
     return copy
   }
 
+  async function readAbove(id: string, part: Part): Promise<Uint8Array | undefined> {
+    const copy = await upper.read(id, part)
+    if (copy === undefined) return readBelow(id, part)
+    lower.touch?.(id, part.slice)
+    return copy
+  }
+
+  function readBelow(id: string, part: Part): Promise<Uint8Array | undefined> {
+    const from = found.get(id)
+    return from === undefined || !isWorthIt(from, part) ? lower.read(id, part) : readAndLift(from, part)
+  }
+
+  async function readAndLift(from: Found, { slice, range }: Part): Promise<Uint8Array | undefined> {
+    // All of it, and not into the memory that is lent to us.
+    const body = await lower.read(from.meta.id, { slice })
+    if (body !== undefined) await lift(from, slice, body).catch(onFailure)
+    return range === undefined ? body : body?.subarray(range.first, range.last + 1)
+  }
+
   /** What the lower store resolves to; `undefined`, and somebody is told, when it fails. */
   async function belowOr<T>(result: Promise<T>): Promise<T | undefined> {
     try {
@@ -239,21 +258,11 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
       return combined(key, below ?? NONE, below === undefined || keyAt !== changesOf(key) || discardsAt !== discards)
     },
     peek,
-    async read(id, part = {}) {
+    read(id, part = {}) {
       const now = readNow(id, part)
-      if (now !== undefined) return now
+      if (now !== undefined) return Promise.resolve(now)
       // What is not at hand may be there all the same; what was never copied is not.
-      const copy = upper.readNow === undefined || above.has(id) ? await upper.read(id, part) : undefined
-      if (copy !== undefined) {
-        lower.touch?.(id, part.slice)
-        return copy
-      }
-      const from = found.get(id)
-      if (from === undefined || !isWorthIt(from, part)) return lower.read(id, part)
-      // All of it, and not into the memory that is lent to us.
-      const body = await lower.read(id, { slice: part.slice })
-      if (body !== undefined) await lift(from, part.slice, body).catch(onFailure)
-      return part.range === undefined ? body : body?.subarray(part.range.first, part.range.last + 1)
+      return upper.readNow === undefined || above.has(id) ? readAbove(id, part) : readBelow(id, part)
     },
     ...(upper.readNow && { readNow }),
     has(id, slice) {

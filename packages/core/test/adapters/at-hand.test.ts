@@ -5,7 +5,16 @@ import { createServer } from 'node:http'
 import { createServer as createTcpServer, type Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { setImmediate as soon } from 'node:timers/promises'
-import { type Cdn, type CdnConfig, type CdnRequest, createCdn, type LogEntry, type Origin } from '@simple-cdn/core'
+import {
+  type Cdn,
+  type CdnConfig,
+  type CdnRequest,
+  createCdn,
+  type LogEntry,
+  memoryStore,
+  type Origin,
+  type Store,
+} from '@simple-cdn/core'
 import { type AtHand, answerAtHand, toNodeHandler } from '@simple-cdn/core/node'
 import fc from 'fast-check'
 import { coming, pieces } from '../support/pieces.ts'
@@ -175,12 +184,12 @@ describe('an answer that is at hand', () => {
       assert.deepEqual(seen, ['/text'])
     })
 
-  it('is no more of a body in slices than one client may hold at a time', async (t) => {
+  it('is read as it goes out, of a body that is more than one client may hold at a time', async (t) => {
     const { port, plainPort, seen } = await site(t, { large: 1_500_000, config: { slice: '64kb' } })
     await store(plainPort, '/large')
-    for (const fields of ['', 'Range: bytes=0-1048576\r\n', 'Range: bytes=0-1048575\r\n'])
+    for (const fields of ['', 'Range: bytes=0-1048576\r\n', 'Range: bytes=0-1048575\r\n', 'Range: bytes=-1100000\r\n'])
       assert.equal(await answers(port, request('/large', fields)), await answers(plainPort, request('/large', fields)))
-    assert.deepEqual(seen, ['/large', '/text', '/large', '/text', '/text'])
+    assert.deepEqual(seen, ['/text', '/text', '/text', '/text'])
   })
 
   it('is logged as any other', async (t) => {
@@ -312,6 +321,159 @@ describe('a connection', () => {
   })
 })
 
+/** A store whose slices have to be waited for, as from a disk. */
+function waitedFor(): { store: Store; hold(): void; release(): void; failAt(slice: number): void } {
+  const { readNow: _, ...memory } = memoryStore({ maxBytes: 16_000_000 })
+  let gate = Promise.withResolvers<void>()
+  gate.resolve()
+  let broken = -1
+  return {
+    store: {
+      ...memory,
+      async read(id, part) {
+        await soon()
+        await gate.promise
+        if (part?.slice === broken) throw new Error('the disk is broken')
+        return memory.read(id, part)
+      },
+    },
+    hold() {
+      gate = Promise.withResolvers()
+    },
+    release: () => gate.resolve(),
+    failAt(slice) {
+      broken = slice
+    },
+  }
+}
+
+describe('a body that is read as it goes out', () => {
+  const LARGE = 1_500_000
+
+  async function sliced(t: TestContext): Promise<Site & ReturnType<typeof waitedFor> & { before: number }> {
+    const disk = waitedFor()
+    const made = await site(t, { large: LARGE, config: { slice: '64kb', store: disk.store } })
+    await store(made.plainPort, '/large')
+    return { ...made, ...disk, before: (await made.logged(2)).length }
+  }
+  const isWhole = (received: string): boolean => received.length > LARGE && received.includes(numbered(LARGE))
+  const isFree = async ({ cdn }: Site): Promise<void> => {
+    while (cdn.stats().inFlight.bodies > 0) await soon()
+    assert.equal(cdn.stats().open, 0)
+  }
+
+  it('is byte for byte what node:http writes, and logged as such', async (t) => {
+    const made = await sliced(t)
+    const { port, plainPort, seen, entries, logged, before } = made
+    for (const fields of ['', 'Range: bytes=70000-70009\r\n', 'Range: bytes=3-1499990\r\n'])
+      assert.equal(await answers(port, request('/large', fields)), await answers(plainPort, request('/large', fields)))
+    assert.deepEqual(seen, ['/text', '/text', '/text'])
+    await logged(before + 12)
+    const [own, , plain] = entries.slice(before).map(({ sequence: _, ...entry }) => entry)
+    assert.deepEqual(own, plain)
+    await isFree(made)
+  })
+
+  it('comes before the answers to what was asked after it, in the same piece and in later ones', async (t) => {
+    const { port, plainPort, seen, hold, release } = await sliced(t)
+    const asked = [request('/large') + request('/text') + request('/large'), request('/never/1'), request('/old')]
+    const expected = await answers(plainPort, ...asked)
+    hold()
+    const client = await rawClient(port)
+    await sendApart(client, [...asked, LAST])
+    assert.equal(client.received(), '')
+    assert.deepEqual(seen, [])
+    release()
+    assert.equal((await client.end()).replaceAll(/^Date: (?!Fri, 06 Jun 2014).*\r\n/gm, 'Date: now\r\n'), expected)
+    assert.deepEqual(seen, ['/never/1', '/old', '/text'])
+  })
+
+  it('goes as a whole to a client that has said all it wanted', async (t) => {
+    const { port, hold, release } = await sliced(t)
+    hold()
+    const client = await rawClient(port, '', { allowHalfOpen: true })
+    client.socket.end(request('/large'))
+    for (let turn = 0; turn < 5; turn++) await soon()
+    release()
+    assert.ok(isWhole(await client.end()))
+  })
+
+  it('is given up, and logged so, when the client has gone', async (t) => {
+    const made = await sliced(t)
+    const { port, logged, before, entries, hold, release } = made
+    for (const waitsForStore of [true, false]) {
+      if (waitsForStore) hold()
+      const client = await rawClient(port)
+      client.socket.pause()
+      await sendApart(client, [request('/large')])
+      client.reset()
+      await logged(before + (waitsForStore ? 1 : 2))
+      assert.equal(entries.at(-1)?.complete, false)
+      assert.equal(entries.at(-1)?.error?.code, 'CDN_CLIENT_GONE')
+      release()
+      await isFree(made)
+    }
+  })
+
+  it('is broken off, so that nobody takes it for whole, when the rest is not to be had', async (t) => {
+    const made = await sliced(t)
+    const { port, failAt, entries, logged, before } = made
+    failAt(20)
+    const client = await rawClient(port, request('/large'))
+    assert.ok(!isWhole(await client.end()))
+    await logged(before + 1)
+    assert.deepEqual([entries.at(-1)?.complete, entries.at(-1)?.error?.code], [false, 'CDN_ORIGIN_BROKE_OFF'])
+    await isFree(made)
+  })
+
+  it('ends with its connection when its client has taken nothing for as long as the server allows', async (t) => {
+    const made = await sliced(t)
+    const { port, server, logged, before, entries } = made
+    server.timeout = 50
+    const client = await rawClient(port)
+    client.socket.pause()
+    await sendApart(client, [request('/large') + request('/large') + request('/large') + request('/large')])
+    await logged(before + 1)
+    while (entries.at(-1)?.complete !== false) await soon()
+    await isFree(made)
+    client.socket.destroy()
+  })
+
+  it('and its connection with it, when a store does not answer for as long', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const made = await sliced(t)
+    const { port, server, hold, release, logged, before } = made
+    server.timeout = 5_000
+    hold()
+    const client = await rawClient(port)
+    await sendApart(client, [request('/large')])
+    t.mock.timers.tick(5_000)
+    for (let turn = 0; turn < 3; turn++) await soon()
+    assert.equal(client.ended(), false)
+    t.mock.timers.tick(1_000)
+    await client.end()
+    await logged(before + 1)
+    release()
+    await isFree(made)
+  })
+
+  it('is finished before a server that stops ends the connection', async (t) => {
+    const { port, atHand, hold, release } = await sliced(t)
+    hold()
+    const clients = [await rawClient(port), await rawClient(port, request('/never'))]
+    // The second is known to the server, too.
+    await clients[1]?.until('this is /never')
+    for (const client of clients) await sendApart(client, [request('/large')])
+    const drained = atHand.drain()
+    for (let turn = 0; turn < 5; turn++) await soon()
+    release()
+    await drained
+    for (const client of clients) assert.ok(isWhole(await client.until(isWhole)))
+    assert.match(await (clients[0] as RawClient).end(), /\d$/)
+    clients[1]?.socket.destroy()
+  })
+})
+
 describe('a connection that is silent', () => {
   it('is told so before its first request, and ended after an answer, when the time that the server allows is over', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] })
@@ -406,8 +568,9 @@ describe('a server that stops', () => {
 
 describe('whatever is asked, in whatever pieces', () => {
   it('the answers are those of node:http', async (t) => {
-    const { port, plainPort } = await site(t)
-    await store(plainPort, '/page')
+    // So little memory that a large one is read as it goes out.
+    const { port, plainPort } = await site(t, { large: 400_000, config: { memory: '1mb', slice: '64kb' } })
+    await store(plainPort, '/page', '/large')
     const requests = fc.constantFrom(
       request('/page'),
       request('/page', 'Accept: text/html\r\nUser-Agent: somebody\r\n'),
@@ -417,6 +580,8 @@ describe('whatever is asked, in whatever pieces', () => {
       request('/text'),
       request('/old'),
       request('/page', 'If-None-Match: "1"\r\n'),
+      request('/large'),
+      request('/large', 'Range: bytes=100000-399999\r\n'),
       request('/never', 'Content-Length: 3\r\n', 'POST').concat('abc'),
       request('/never', 'Transfer-Encoding: chunked\r\n', 'POST').concat('3\r\nabc\r\n0\r\n\r\n'),
       request('/text', 'X-Two:  spaces \r\n'),
