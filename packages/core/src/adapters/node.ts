@@ -178,10 +178,16 @@ function pairs(fields: Fields): [string, string][] {
 async function stream(body: Coming, answer: CdnResponse, response: ServerResponse): Promise<void> {
   let bytes = 0
   let broke: unknown
-  const closed = new Promise<void>((resolve) => response.once('close', resolve))
+  let goOn: (() => void) | undefined
   const iterator = body[Symbol.asyncIterator]()
-  // Also wakes an iterator that waits for an origin: nobody waits for it any more.
-  void closed.then(() => leave(iterator))
+  const closed = new Promise<void>((resolve) =>
+    response.once('close', () => {
+      resolve()
+      goOn?.()
+      // Also wakes an iterator that waits for an origin: nobody waits for it any more.
+      leave(iterator)
+    }),
+  )
   // A body that is not as long as it said must not be taken for whole, nor its end for the next response.
   response.strictContentLength = true
   // Node keeps the head for the first bytes of the body, which may be long in coming: events, or an origin that thinks.
@@ -194,10 +200,12 @@ async function stream(body: Coming, answer: CdnResponse, response: ServerRespons
       const { done, value } = await iterator.next()
       if (done === true || response.closed) break
       // Until it is out, these bytes must stay as they are.
-      const out = new Promise<unknown>((resolve) => response.write(value, resolve))
+      const { promise: out, resolve } = Promise.withResolvers<unknown>()
+      goOn = resolve as () => void
+      response.write(value, resolve)
       bytes += value.byteLength
       // A connection that is gone refuses at once. A body that is always ready would leave it no time to say that it is gone.
-      if ((await Promise.race([closed, out])) instanceof Error) await closed
+      if ((await out) instanceof Error) await closed
     }
     // On some versions of Node, a response that is ended after its connection has gone counts as sent.
     if (!response.closed) {

@@ -155,6 +155,7 @@ export class Assembly {
   #isOver = false
   #keptBytes = 0
   #changed = Promise.withResolvers<void>()
+  #isWaking = false
 
   constructor(options: AssemblyOptions) {
     this.head = options.head
@@ -231,7 +232,7 @@ export class Assembly {
       keep: (slice, bytes, last) => this.#keep(fill, slice, bytes, last),
       isElsewhere: (slice) => this.#isStored && !throughout && slice * sliceBytes > first && this.#isElsewhere(slice, fill),
       slowest: () => this.#slowest(fill),
-      moved: () => this.#wake(),
+      moved: () => this.#wakeSoon(),
       memory,
       isCopied: store.copies === true,
     })
@@ -431,6 +432,16 @@ export class Assembly {
     let slowest: number | undefined
     for (const { at, end } of this.#readers) if (end > fill.first) slowest = Math.min(slowest ?? at, at)
     return slowest ?? (this.#claims > 0 ? fill.first : undefined)
+  }
+
+  /** More has come. What comes in the same turn goes out together: each write takes as much as a hundred kilobytes of it. */
+  #wakeSoon(): void {
+    if (this.#isWaking) return
+    this.#isWaking = true
+    setImmediate(() => {
+      this.#isWaking = false
+      this.#wake()
+    })
   }
 
   #wake(): void {

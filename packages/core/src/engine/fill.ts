@@ -155,7 +155,8 @@ export class Fill {
       for (;;) {
         const { done, value } = await this.#source.next()
         if (done === true || this.#stopped) break
-        await this.#append(value)
+        const waits = this.#append(value)
+        if (waits !== undefined) await waits
         moved()
         if (this.#stopped) break
       }
@@ -179,10 +180,19 @@ export class Fill {
     if (this.#at % sliceBytes === 0) await this.#flush(this.#at / sliceBytes - 1, false)
   }
 
-  async #append(chunk: Uint8Array): Promise<void> {
-    const { sliceBytes, isElsewhere, end = Number.POSITIVE_INFINITY } = this.#options
+  /** Takes a piece in. Only where a slice ends is there something to wait for. */
+  #append(chunk: Uint8Array): Promise<void> | undefined {
+    const { sliceBytes, end = Number.POSITIVE_INFINITY } = this.#options
     // What comes after the declared end is not part of this body.
     const length = Math.min(chunk.byteLength, end - this.#at)
+    const used = this.#at % sliceBytes
+    if (used === 0 || used + length > sliceBytes) return this.#appendToSlices(chunk, length)
+    this.#put(chunk, 0, length)
+    return undefined
+  }
+
+  async #appendToSlices(chunk: Uint8Array, length: number): Promise<void> {
+    const { sliceBytes, isElsewhere } = this.#options
     for (let from = 0; from < length; ) {
       const slice = Math.floor(this.#at / sliceBytes)
       const used = this.#at - slice * sliceBytes
@@ -195,13 +205,22 @@ export class Fill {
         await this.#open(slice)
         if (this.#stopped) return
       }
-      const taken = Math.min(sliceBytes - used, length - from)
-      const block = this.#roomFor(slice, used + taken)
-      block.bytes.set(chunk.subarray(from, from + taken), used)
-      block.filled = used + taken
-      this.#at += taken
-      from += taken
+      const to = Math.min(length, from + sliceBytes - used)
+      this.#put(chunk, from, to)
+      from = to
     }
+  }
+
+  /** Copies what lies within one slice. */
+  #put(chunk: Uint8Array, from: number, to: number): void {
+    const { sliceBytes } = this.#options
+    const slice = Math.floor(this.#at / sliceBytes)
+    const used = this.#at - slice * sliceBytes
+    const filled = used + to - from
+    const block = this.#roomFor(slice, filled)
+    block.bytes.set(from === 0 && to === chunk.byteLength ? chunk : chunk.subarray(from, to), used)
+    block.filled = filled
+    this.#at += to - from
   }
 
   /** Begins a slice, when there is memory for it. */

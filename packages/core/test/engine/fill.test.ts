@@ -121,6 +121,19 @@ describe('what a reader is given', () => {
     for (const reader of readers) await reader.return?.()
   })
 
+  it('is everything that came meanwhile, in one piece', async () => {
+    const disk = { ...diskOf(() => new Uint8Array(SLICE)), has: () => false }
+    const assembly = stored(disk, new InFlight(64 * SLICE, fakeClock()), SLICE)
+    const source = (async function* () {
+      for (let piece = 0; piece < 8; piece++) yield new Uint8Array(SLICE / 8).fill(piece)
+    })()
+    const reader = assembly.read({ first: 0, last: SLICE - 1 })
+    const first = reader.next()
+    assembly.take({ first: 0, end: SLICE, source })
+    assert.equal((await first).value?.byteLength, SLICE)
+    await reader.return?.()
+  })
+
   it('is right, whatever room the store wants beside what it was asked for', async () => {
     const body = Uint8Array.from({ length: 4 * SLICE }, (_, at) => (at * 31 + (at >> 8) * 17) & 255)
     const disk = diskOf((number) => body.slice(number * SLICE, (number + 1) * SLICE))
