@@ -17,11 +17,13 @@ const bodyBytes = 64 * MB
 const rangeBytes = MB
 const connections = 4
 
-/** Full: some three minutes. Quick: less than one, and wider ranges. Many short rounds tell more than few long ones. */
+/** Full: some four minutes. Quick: some two, and wider ranges. Many short rounds tell more than few long ones. */
 const plans = {
   full: { rounds: 11, seconds: 1, fills: 2 },
   quick: { rounds: 3, seconds: 1, fills: 1 },
 }
+/** What is compiled while it runs is not what it is after some thousand requests: the round that does not count is longer, in seconds. */
+const warmUp = 6
 
 const leastThroughput = 0.9
 /** Times what Node itself takes for each byte, at least: what more than that we may add, where nginx is out of Node's reach. */
@@ -54,8 +56,8 @@ interface Case {
   readonly name: string
   /** How many requests the origin gets of it. */
   readonly fills: number
-  /** Puts load on a server; gives how many bytes of bodies came. */
-  load(subject: Subject): Promise<number>
+  /** Puts load on a server, for so many seconds where it is not a number of fills; gives how many bytes of bodies came. */
+  load(subject: Subject, seconds: number): Promise<number>
   readonly measured: Map<Subject, Measurement[]>
 }
 
@@ -97,16 +99,16 @@ done = function(summary)
 end
 `
 
-function cases(core: number, { seconds, fills }: { seconds: number; fills: number }, folder: string): Case[] {
+function cases(core: number, fills: number, folder: string): Case[] {
   const wrk = (name: string, file: string, script: string): Case => {
     const path = join(folder, file)
     writeFileSync(path, script + doneScript)
-    const words = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', path]
     return {
       name,
       fills: 0,
       measured: new Map(),
-      async load({ server }) {
+      async load({ server }, seconds) {
+        const words = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', path]
         const said = await output(core, 'wrk', [...words, `${server.url}/`])
         const [, bytes, failed] = /bytes (\d+) failed (\d+)/.exec(said) ?? []
         if (!(Number(bytes) > 0) || failed !== '0') throw new Error(`wrk on ${server.url}:\n${said}`)
@@ -158,16 +160,16 @@ async function expectBytes({ name, server, goals, isFloor }: Subject, { body }: 
   }
 }
 
-async function measure(subject: Subject, { fills, load }: Case, origin: BenchOrigin): Promise<Measurement> {
+async function measure(subject: Subject, { fills, load }: Case, seconds: number, origin: BenchOrigin): Promise<Measurement> {
   const { pid } = subject.server
   const asked = origin.requests()
   forgetPeak(pid)
   const [cpuBefore, wallBefore] = [cpuNanosOfThreads(pid), performance.now()]
-  const bytes = await load(subject)
+  const bytes = await load(subject, seconds)
   const [cpuAfter, wallAfter] = [cpuNanosOfThreads(pid), performance.now()]
   if (origin.requests() - asked !== fills) throw new Error(`${subject.name}: asked the origin ${origin.requests() - asked} times`)
-  const [seconds, cpuSeconds] = [(wallAfter - wallBefore) / 1000, (cpuAfter - cpuBefore) / 1e9]
-  return { bytes, seconds, cpuSeconds, peakBytes: peakBytes(pid) }
+  const cpuSeconds = (cpuAfter - cpuBefore) / 1e9
+  return { bytes, seconds: (wallAfter - wallBefore) / 1000, cpuSeconds, peakBytes: peakBytes(pid) }
 }
 
 const throughput = ({ bytes, seconds }: Measurement): number => bytes / GB / seconds
@@ -230,13 +232,13 @@ async function bench(quick: boolean, write: boolean, folder: string): Promise<vo
   const origin = await startOrigin(Buffer.concat(blocks))
   const subjects = await startSubjects(cores.server, origin.url)
   for (const subject of subjects) await expectBytes(subject, origin)
-  const measured = cases(cores.load, plan, folder)
+  const measured = cases(cores.load, plan.fills, folder)
   // The first round warms up, and does not count.
   for (let round = 0; round <= plan.rounds; round++) {
     for (const each of measured) {
       for (const subject of subjects) {
         if (subject.isFloor && each.fills > 0) continue
-        const measurement = await measure(subject, each, origin)
+        const measurement = await measure(subject, each, round === 0 ? warmUp : plan.seconds, origin)
         if (round > 0) each.measured.set(subject, [...(each.measured.get(subject) ?? []), measurement])
       }
     }
