@@ -48,13 +48,19 @@ const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
  * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the 4 MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
  * less (`npm run soak`).
+ *
+ * One thread collects what is new: it is little, and waking others costs more than they do.
  */
 export function tuneCollector(processBytes: number): void {
   for (const flag of collectorFlags(processBytes, process.versions.node)) setFlagsFromString(flag)
 }
 
 export function collectorFlags(processBytes: number, node: string): readonly string[] {
-  if (processBytes < PLENTY) return ['--heap-growing-percent=150']
+  if (processBytes < PLENTY) return ['--no-parallel-scavenge', '--heap-growing-percent=150']
   const countsBuffers = COUNTS_BUFFERS.has(Number.parseInt(node, 10))
-  return ['--semi-space-growth-factor=2', ...(countsBuffers ? ['--external-memory-accounted-in-global-limit'] : [])]
+  return [
+    '--no-parallel-scavenge',
+    '--semi-space-growth-factor=2',
+    ...(countsBuffers ? ['--external-memory-accounted-in-global-limit'] : []),
+  ]
 }
