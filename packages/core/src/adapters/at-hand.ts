@@ -62,7 +62,8 @@ export function answerAtHand(
     },
   }
 
-  server.on('request', (_, response) => connections.get(response.socket as Socket)?.begun(response))
+  // Not the response's socket: it has none while another is before it.
+  server.on('request', (request, response) => connections.get(request.socket)?.begun(response))
   const leave = (_: IncomingMessage, socket: Duplex): void => connections.get(socket)?.leave()
   server.on('upgrade', leave)
   server.on('connect', leave)
@@ -116,8 +117,9 @@ interface Shared {
 class Connection {
   readonly #socket: Socket
   readonly #shared: Shared
-  /** How the server takes in what comes, as soon as it knows of the connection. */
+  /** How the server takes in what comes, and that no more will, as soon as it knows of the connection. */
   #feed: ((chunk: Buffer) => void) | undefined
+  #serverEnd: (() => void) | undefined
   /** Requests that the server has not answered yet. */
   #open = 0
   /** Whether the server, all being answered, waits for the first byte of a request. */
@@ -181,7 +183,13 @@ class Connection {
 
   readonly #onEnd = (): void => {
     this.#isLast = true
-    if (this.#sending?.coming === undefined) this.#socket.end()
+    if (this.#sending?.coming === undefined) this.#end()
+  }
+
+  /** No answer comes after those that the server owes. */
+  #end(): void {
+    if (this.#serverEnd === undefined) this.#socket.end()
+    else this.#serverEnd.call(this.#socket)
   }
 
   readonly #onError = (): void => {
@@ -190,7 +198,11 @@ class Connection {
 
   readonly #onTimeout = (): void => {
     const { server, onStalled } = this.#shared
-    if (this.#sending !== undefined) onStalled()
+    const sending = this.#sending
+    if (sending !== undefined) {
+      if (this.#socket.writableLength > 0) onStalled()
+      else this.#ended(sending, false, new CdnError('CDN_STORE_FAILED', 'nothing more came from it in time'))
+    }
     if (this.#socket.bytesRead > 0) return void this.#socket.destroy()
     this.#attach()
     // As the server itself finds those out that begin and do not go on.
@@ -279,13 +291,12 @@ class Connection {
     if (this.#feed !== undefined) this.#giveTime(sending)
     let broke: unknown
     try {
-      for (;;) {
+      for (let isFirst = true; ; isFirst = false) {
         const { done, value } = await coming.next()
         // Who has gone is told of, now or soon.
         if (this.#sending !== sending || socket.destroyed) return
         if (done === true) break
         // One write for both.
-        const isFirst = sending.bytes === 0
         if (isFirst) socket.cork()
         if (isFirst) socket.write(Buffer.from(head, 'latin1'))
         socket.write(value)
@@ -344,11 +355,12 @@ class Connection {
     this.#held = undefined
     if (this.#socket.destroyed) return
     if (held !== undefined) {
+      // In this order: who pauses it from here on, or takes it over, has the last word.
+      this.#socket.resume()
       this.#onData(held)
-      if (this.#held === undefined) this.#socket.resume()
     }
     if (this.#sending?.coming !== undefined) return
-    if (this.#isLast) this.#socket.end()
+    if (this.#isLast) this.#end()
     else if (this.#shared.isDraining()) this.drain()
   }
 
@@ -371,18 +383,21 @@ class Connection {
   #attach(): void {
     const socket = this.#socket
     socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
+    const before = socket.listeners('end')
     this.#shared.server.emit('connection', socket)
     const [feed, ...more] = socket.listeners('data') as ((chunk: Buffer) => void)[]
-    if (feed === undefined || more.length > 0) {
+    const [end, ...others] = socket.listeners('end').filter((each) => !before.includes(each)) as (() => void)[]
+    if (feed === undefined || end === undefined || more.length + others.length > 0) {
       // A way of taking a connection in that is unknown to us: the server has it for good.
       this.#isBetween = false
       this.#isServers = true
       return
     }
     this.#feed = feed
-    socket.off('data', feed)
+    this.#serverEnd = end
+    socket.off('data', feed).off('end', end)
     // Listening makes the server give up reading below the socket.
-    socket.on('data', this.#onData)
+    socket.on('data', this.#onData).on('end', this.#onEnd)
   }
 
   begun(response: ServerResponse): void {
@@ -396,7 +411,7 @@ class Connection {
   /** The connection speaks something else from now on. */
   leave(): void {
     this.#isBetween = false
-    this.#socket.off('data', this.#onData)
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd)
   }
 
   closed(): void {

@@ -482,8 +482,9 @@ export class Engine implements Handler {
     if (meta.sliceBytes !== undefined) {
       const pieces = this.#atHand(meta, part)
       if (pieces !== undefined) return this.#reading(exchange).respond(part.status, part.fields, pieces, age)
-      if (exchange.isUrgent && !this.#isStored(meta, part)) return undefined
-      return this.#serveSlices(exchange, route, star, meta, part, age)
+      const isStored = this.#isStored(meta, part)
+      if (exchange.isUrgent && !isStored) return undefined
+      return this.#serveSlices(exchange, route, star, meta, part, age, isStored)
     }
     const whole = found.open?.()
     if (whole !== undefined) {
@@ -537,10 +538,11 @@ export class Engine implements Handler {
     meta: StoredMeta,
     part: Part,
     age: number,
+    isStored: boolean,
   ): CdnResponse | Promise<CdnResponse> {
     const range = typeof part.body === 'string' ? { first: 0, last: meta.length - 1 } : part.body
     const assembly = this.#assemblies.get(meta.id) ?? this.#assembled({ exchange, route, star }, meta)
-    const missing = assembly.missing(range)
+    const missing = isStored ? undefined : assembly.missing(range)
     if (missing === undefined) return exchange.respond(part.status, part.fields, assembly.read(range), age)
     const release = assembly.claim()
     // Before anything is sent, the origin has to say that it still has this version.

@@ -36,6 +36,8 @@ interface Site {
   readonly atHand: AtHand
   readonly server: ReturnType<typeof createServer>
   logged(count: number): Promise<readonly LogEntry[]>
+  /** Lets the origin answer what begins with "/gated". */
+  open(): void
 }
 
 /** A page, a large one, one that is never stored, and what needs no origin. Time stands still. */
@@ -43,6 +45,7 @@ async function site(
   t: TestContext,
   { large = 100, config = {} }: { large?: number; config?: Partial<CdnConfig> } = {},
 ): Promise<Site> {
+  const gate = Promise.withResolvers<void>()
   const origin: Origin = {
     name: 'app',
     async fetch({ target, method, body }) {
@@ -50,8 +53,9 @@ async function site(
       for await (const chunk of body ?? []) posted += Buffer.from(chunk).toString('latin1')
       if (target === '/slow') for (let turn = 0; turn < 20; turn++) await soon()
       const text = method === 'POST' ? `got ${posted}` : target.startsWith('/large') ? numbered(large) : `this is ${target}`
+      if (target.startsWith('/gated')) await gate.promise
       const fields =
-        target.startsWith('/never') || target === '/slow'
+        target.startsWith('/never') || target.startsWith('/gated') || target === '/slow'
           ? ['Cache-Control', 'no-store']
           : ['Cache-Control', 'max-age=60', 'ETag', '"1"', 'Content-Type', 'text/plain', 'X-Name', 'M\xfcller']
       return {
@@ -95,6 +99,8 @@ async function site(
     handler(request, response)
   })
   const plain = createServer(handler)
+  // Not in Node's types. A client that has said all it wanted has its answers.
+  for (const each of [server, plain]) Object.assign(each, { httpAllowHalfOpen: true })
   const atHand = answerAtHand(cdn, server)
   const tcp = createTcpServer({ allowHalfOpen: true, noDelay: true }, atHand.accept)
   const [port, plainPort] = [await listening(tcp), await listening(plain)]
@@ -108,7 +114,7 @@ async function site(
     await cdn.close({ graceMs: 0 })
   })
   return {
-    ...{ cdn, port, plainPort, seen, entries, atHand, server },
+    ...{ cdn, port, plainPort, seen, entries, atHand, server, open: gate.resolve },
     async logged(count) {
       await until(() => entries.length >= count)
       return entries
@@ -231,6 +237,16 @@ describe('a connection', () => {
       request('/page') + request('/never/1') + request('/page') + request('/text') + request('/never/2') + request('/page')
     assert.equal(await answers(port, text), await answers(plainPort, text))
     assert.deepEqual(seen, ['/never/1', '/page', '/text', '/never/2', '/page', '/text'])
+  })
+
+  it('has them so while node:http owes several', async (t) => {
+    const { port, plainPort, open } = await site(t)
+    await store(plainPort, '/page')
+    const client = await rawClient(port, request('/never') + request('/gated'))
+    await client.until('this is /never')
+    await sendApart(client, [request('/page'), LAST])
+    open()
+    assert.match(await client.end(), /this is \/never.*this is \/gated.*this is \/page.*hello$/s)
   })
 
   it('goes back to what is at hand after what was not', async (t) => {
@@ -388,14 +404,63 @@ describe('a body that is read as it goes out', () => {
     assert.deepEqual(seen, ['/never/1', '/old', '/text'])
   })
 
-  it('goes as a whole to a client that has said all it wanted', async (t) => {
+  it('is never among the answers that node:http owes', async (t) => {
+    const { port, open } = await sliced(t)
+    const client = await rawClient(port, request('/never') + request('/gated'))
+    await client.until('this is /never')
+    await sendApart(client, [request('/large')])
+    open()
+    assert.ok(isWhole(await client.until(isWhole)))
+    client.socket.destroy()
+  })
+
+  it('goes as a whole, with what was asked after it, to a client that has said all it wanted', async (t) => {
     const { port, hold, release } = await sliced(t)
+    // The second connection is known to the server already.
+    for (const before of ['', request('/never')])
+      for (const after of ['', request('/slow'), request('/large', 'Range: bytes=-9\r\n') + request('/slow')]) {
+        hold()
+        const client = await rawClient(port, before, { allowHalfOpen: true })
+        if (before !== '') await client.until('this is /never')
+        client.socket.end(request('/large') + after)
+        for (let turn = 0; turn < 5; turn++) await soon()
+        release()
+        const received = await client.end()
+        assert.ok(isWhole(received), `${before}${after}`)
+        assert.equal(received.endsWith('this is /slow'), after !== '')
+      }
+  })
+
+  it('leaves the connection as paused as node:http wants it, when that has the requests behind it', async (t) => {
+    const { port, plainPort } = await site(t, { large: 1_500_000, config: { slice: '64kb' } })
+    await store(plainPort, '/large')
+    const client = await rawClient(port)
+    client.socket.pause()
+    // So much that lies in memory that the kernel does not take all of it, and node:http has the last one.
+    const filling = request('/large', 'Range: bytes=0-1048575\r\n').repeat(12)
+    await sendApart(client, [request('/large') + filling + request('/never')])
+    await sendApart(client, [request('/old')])
+    client.socket.resume()
+    await client.until('Location: /new')
+    client.socket.destroy()
+  })
+
+  it('hands the bytes behind a request for another protocol on to who takes it over', async (t) => {
+    const { port, server, hold, release } = await sliced(t)
+    server.on('upgrade', (_, socket, head) => {
+      socket.unshift(head)
+      setImmediate(() => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+        socket.pipe(socket)
+      })
+    })
     hold()
-    const client = await rawClient(port, '', { allowHalfOpen: true })
-    client.socket.end(request('/large'))
+    const upgrade = request('/text', 'Connection: Upgrade\r\nUpgrade: echo\r\n')
+    const client = await rawClient(port, `${request('/large') + upgrade}early`)
     for (let turn = 0; turn < 5; turn++) await soon()
     release()
-    assert.ok(isWhole(await client.end()))
+    await client.until('Upgrade: echo\r\n\r\nearly')
+    client.socket.destroy()
   })
 
   it('is given up, and logged so, when the client has gone', async (t) => {
@@ -435,6 +500,7 @@ describe('a body that is read as it goes out', () => {
     await sendApart(client, [request('/large') + request('/large') + request('/large') + request('/large')])
     await logged(before + 1)
     while (entries.at(-1)?.complete !== false) await soon()
+    assert.equal(entries.at(-1)?.error?.code, 'CDN_CLIENT_GONE')
     await isFree(made)
     client.socket.destroy()
   })
@@ -452,7 +518,7 @@ describe('a body that is read as it goes out', () => {
     assert.equal(client.ended(), false)
     t.mock.timers.tick(1_000)
     await client.end()
-    await logged(before + 1)
+    assert.equal((await logged(before + 1)).at(-1)?.error?.code, 'CDN_STORE_FAILED')
     release()
     await isFree(made)
   })
