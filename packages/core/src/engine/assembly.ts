@@ -1,7 +1,6 @@
 // A stored response whose body is on its way, or has gaps: put together from the store, from what is coming, and from the origin.
 import { CdnError } from '../errors.ts'
 import type { ByteRange, Coming } from '../http/body.ts'
-import { inSlices } from '../http/ranges.ts'
 import type { StoredHead, StoredMeta } from '../http/stored-response.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { Store } from '../stores/store.ts'
@@ -338,26 +337,31 @@ export class Assembly {
   /** As much as a window holds of what the store has from `at` on, or a slice where memory is short, in as few pieces as it can be had. */
   async #fromStore(reader: Reader, end: number): Promise<readonly Uint8Array[]> {
     const { at } = reader
-    const into = (bytes: number): Uint8Array => reader.into(bytes)
     const { store, sliceBytes, head, memory } = this.#options
     const to = Math.min(end, at + (memory.isRoomy ? memory.window : Math.min(memory.window, sliceBytes)))
     const isWhole = this.#length !== undefined && this.#length <= sliceBytes && this.#isStored
     if (isWhole) {
-      const body = await store.read(head.id, { range: { first: at, last: to - 1 }, into }).catch(() => undefined)
+      const body = await store
+        .read(head.id, { range: { first: at, last: to - 1 }, into: (bytes) => reader.into(bytes) })
+        .catch(() => undefined)
       return body === undefined ? [] : [body]
     }
     let shared: Uint8Array | undefined
     const reads: Promise<Uint8Array | undefined>[] = []
-    for (const { slice, range } of inSlices({ first: at, last: to - 1 }, sliceBytes)) {
+    for (let from = at; from < to; ) {
+      const slice = Math.floor(from / sliceBytes)
       if (!store.has(head.id, slice)) break
-      const place = slice * sliceBytes + range.first - at
+      const begin = slice * sliceBytes
+      const range = { first: from - begin, last: Math.min(to - begin, sliceBytes) - 1 }
+      const place = from - at
       const lent = (bytes: number): Uint8Array => {
         // A store that wants more room than for what it was asked for: what follows is the next slice's.
         if (bytes > range.last - range.first + 1) return new Uint8Array(bytes)
-        shared ??= into(to - at)
+        shared ??= reader.into(to - at)
         return shared.subarray(place, place + bytes)
       }
       reads.push(store.read(head.id, { slice, range, into: lent }).catch(() => undefined))
+      from = begin + range.last + 1
     }
     const pieces = reads.length === 1 ? [await reads[0]] : await Promise.all(reads)
     const missing = pieces.indexOf(undefined)

@@ -372,11 +372,15 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
       return found.filter((stored) => stored?.meta.key === key) as StoredResponse[]
     },
     peek(key) {
-      const slots = index.underKey(hashOf(key)).reverse()
+      const slots = index.underKey(hashOf(key))
       if (slots.length === 0) return NOTHING
-      const known = slots.map((slot) => metas.get(slot))
-      if (known.includes(undefined)) return undefined
-      return (known as StoredMeta[]).filter((meta) => meta.key === key).map((meta) => ({ meta }))
+      const known: StoredResponse[] = []
+      for (let at = slots.length - 1; at >= 0; at--) {
+        const meta = metas.get(slots[at] as number)
+        if (meta === undefined) return undefined
+        if (meta.key === key) known.push({ meta })
+      }
+      return known
     },
     read: (id, part = {}) => read(hashOf(id), part.slice ?? WHOLE, part),
     has: (id, slice) => index.find(hashOf(id), slice) !== NONE,
