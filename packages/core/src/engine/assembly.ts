@@ -231,7 +231,8 @@ export class Assembly {
       keep: (slice, bytes, last) => this.#keep(fill, slice, bytes, last),
       isElsewhere: (slice) => this.#isStored && !throughout && slice * sliceBytes > first && this.#isElsewhere(slice, fill),
       slowest: () => this.#slowest(fill),
-      moved: () => this.#wakeSoon(),
+      // An origin in this process may be faster than any turn: its readers are to be told before all of it has come.
+      moved: (atEnd) => (atEnd ? this.#wake() : this.#wakeSoon()),
       memory,
       isCopied: store.copies === true,
     })

@@ -18,8 +18,8 @@ export interface FillOptions {
   readonly isElsewhere: (slice: number) => boolean
   /** Where the slowest of those who read along is; `undefined` when nobody does. Asked only when nothing is kept any more. */
   readonly slowest: () => number | undefined
-  /** Something has changed: more is there, or it is over. */
-  readonly moved: () => void
+  /** Something has changed: more of a slice is there, or, `atEnd`, the end of one, or of all. */
+  readonly moved: (atEnd: boolean) => void
   /** Where the memory it holds is counted. It waits there for room, and never while it holds any. */
   readonly memory: Pick<InFlight, 'hold' | 'take' | 'block' | 'giveBack'>
   /** Whether what was kept has been copied, so that its memory can be used again. Default: no. */
@@ -157,7 +157,7 @@ export class Fill {
         if (done === true || this.#stopped) break
         const waits = this.#append(value)
         if (waits !== undefined) await waits
-        moved()
+        moved(waits !== undefined)
         if (this.#stopped) break
       }
       if (!this.#stopped && end !== undefined && this.#at !== end) {
@@ -171,7 +171,7 @@ export class Fill {
       }
       await this.#keepWhole()
     }
-    moved()
+    moved(true)
   }
 
   /** The slice that came last, if all of it has come: the next one would have handed it on. */
