@@ -45,7 +45,7 @@ const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
  * 8 MB of bodies: two thirds of what a body costs on its way in. Where there is plenty of memory it waits for a third of all that there
  * is, buffers included; with less, for one and a half times the heap.
  *
- * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the 4 MB it begins with:
+ * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the few MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
  * less (`npm run soak`).
  *

@@ -1,4 +1,4 @@
-// What is at hand is answered on the bare connection, for half of what node:http takes. Everything else is for node:http, on the same connection.
+// What is at hand, or in a store without a gap, is answered on the bare connection, for half of what node:http takes. Everything else is for node:http, on the same connection.
 import { type IncomingMessage, maxHeaderSize, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -296,9 +296,11 @@ class Connection {
         // Who has gone is told of, now or soon.
         if (this.#sending !== sending || socket.destroyed) return
         if (done === true) break
-        // One write for both.
-        if (isFirst) socket.cork()
-        if (isFirst) socket.write(Buffer.from(head, 'latin1'))
+        if (isFirst) {
+          // One write for both.
+          socket.cork()
+          socket.write(Buffer.from(head, 'latin1'))
+        }
         socket.write(value)
         if (isFirst) socket.uncork()
         sending.bytes += value.byteLength

@@ -200,8 +200,8 @@ async function stream(body: Coming, answer: CdnResponse, response: ServerRespons
       const { done, value } = await iterator.next()
       if (done === true || response.closed) break
       // Until it is out, these bytes must stay as they are.
-      const { promise: out, resolve } = Promise.withResolvers<unknown>()
-      goOn = resolve as () => void
+      const { promise: out, resolve } = Promise.withResolvers<Error | null | undefined>()
+      goOn = () => resolve(undefined)
       response.write(value, resolve)
       bytes += value.byteLength
       // A connection that is gone refuses at once. A body that is always ready would leave it no time to say that it is gone.

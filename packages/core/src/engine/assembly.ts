@@ -1,11 +1,13 @@
 // A stored response whose body is on its way, or has gaps: put together from the store, from what is coming, and from the origin.
 import { CdnError } from '../errors.ts'
 import type { ByteRange, Coming } from '../http/body.ts'
+import { inSlices } from '../http/ranges.ts'
 import type { StoredHead, StoredMeta } from '../http/stored-response.ts'
 import type { Reason } from '../policy/reasons.ts'
 import type { Store } from '../stores/store.ts'
-import { type Block, Fill } from './fill.ts'
+import { Fill } from './fill.ts'
 import type { InFlight } from './in-flight.ts'
+import { Reader, type ReaderHost } from './reader.ts'
 
 /** Some bytes of a body, on their way from the origin. `first` is a multiple of the slice size, `end` exclusive. */
 export interface Incoming {
@@ -48,90 +50,6 @@ export interface AssemblyOptions {
 /** A reader waits for what is coming when it is at most so many slices away; else it asks for itself. */
 const NEAR = 4
 
-/** What a reader needs of the body that it reads. */
-interface Readable {
-  readonly memory: InFlight
-  readonly next: (reader: Reader) => Promise<Uint8Array | undefined>
-  /** Once. */
-  readonly left: (reader: Reader) => void
-}
-
-const DONE = { done: true, value: undefined } as const
-
-/** One who reads a body, or a range of it. */
-class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
-  at: number
-  /** Exclusive. */
-  readonly end: number
-  readonly isNear: boolean
-  /** What it was given last, where that is the memory of a fill. */
-  block: Block | undefined
-  /** What was read for it at once and comes next, in order. */
-  readonly ahead: Uint8Array[] = []
-  hasLeft = false
-  readonly #body: Readable
-  #buffer: Uint8Array | undefined
-
-  constructor(body: Readable, at: number, end: number, isNear: boolean) {
-    this.#body = body
-    this.at = at
-    this.end = end
-    this.isNear = isNear
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    try {
-      this.#leaveBlock(true)
-      const value = this.hasLeft ? undefined : await this.#body.next(this)
-      if (value !== undefined && !this.hasLeft) return { done: false, value }
-      this.#leave(true)
-      return DONE
-    } catch (error) {
-      this.#leave(false)
-      throw error
-    }
-  }
-
-  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#leave(false)
-    return DONE
-  }
-
-  /** Memory of its own, until it has left. */
-  into(bytes: number): Uint8Array {
-    // A store may ask late, when nobody is there any more to give it back.
-    if (this.hasLeft) return new Uint8Array(bytes)
-    const { memory } = this.#body
-    const buffer = this.#buffer
-    // Where memory is short, what is much too large is not kept.
-    if (buffer === undefined || buffer.byteLength < bytes || (buffer.byteLength >= 4 * bytes && !memory.isRoomy)) {
-      if (buffer !== undefined) memory.giveBack(buffer, { again: true })
-      this.#buffer = memory.lend(bytes)
-    }
-    return this.#buffer as Uint8Array
-  }
-
-  /** Once for each: who has gone may ask for more all the same. */
-  #leaveBlock(again: boolean): void {
-    const { block } = this
-    this.block = undefined
-    block?.leave(again)
-  }
-
-  /** `again`: what was handed out has been used, so that its memory can be. */
-  #leave(again: boolean): void {
-    if (this.hasLeft) return
-    this.hasLeft = true
-    this.#leaveBlock(again)
-    if (this.#buffer !== undefined) this.#body.memory.giveBack(this.#buffer, { again })
-    this.#body.left(this)
-  }
-}
-
 interface Pending {
   readonly first: number
   readonly end: number
@@ -145,7 +63,7 @@ export class Assembly {
   readonly #fills = new Set<Fill>()
   readonly #pending = new Set<Pending>()
   readonly #readers = new Set<Reader>()
-  readonly #readable: Readable
+  readonly #readerHost: ReaderHost
   #length: number | undefined
   #isStored: boolean
   #ignoresRanges: boolean
@@ -163,7 +81,7 @@ export class Assembly {
     this.#isStored = options.isStored
     this.#ignoresRanges = options.ignoresRanges === true
     this.#settled = options.isStored
-    this.#readable = {
+    this.#readerHost = {
       memory: options.memory,
       next: (reader) => this.#next(reader),
       left: (reader) => {
@@ -250,9 +168,7 @@ export class Assembly {
 
   /** The first slice of a range that is neither there nor about to come. */
   missing(range: ByteRange): number | undefined {
-    const { sliceBytes } = this.#options
-    for (let slice = Math.floor(range.first / sliceBytes); slice * sliceBytes <= range.last; slice++)
-      if (!this.#isElsewhere(slice)) return slice
+    for (const { slice } of inSlices(range, this.#options.sliceBytes)) if (!this.#isElsewhere(slice)) return slice
     return undefined
   }
 
@@ -290,7 +206,7 @@ export class Assembly {
     const { store, sliceBytes, memory } = this.#options
     const at = range?.first ?? 0
     const isNear = this.#isStored && store.has(this.head.id, Math.floor(at / sliceBytes))
-    const reader = new Reader(this.#readable, at, end, isNear)
+    const reader = new Reader(this.#readerHost, at, end, isNear)
     this.#readers.add(reader)
     memory.reads(1)
     return reader
@@ -349,12 +265,9 @@ export class Assembly {
     }
     let shared: Uint8Array | undefined
     const reads: Promise<Uint8Array | undefined>[] = []
-    for (let from = at; from < to; ) {
-      const slice = Math.floor(from / sliceBytes)
+    for (const { slice, range } of inSlices({ first: at, last: to - 1 }, sliceBytes)) {
       if (!store.has(head.id, slice)) break
-      const begin = slice * sliceBytes
-      const range = { first: from - begin, last: Math.min(to - begin, sliceBytes) - 1 }
-      const place = from - at
+      const place = slice * sliceBytes + range.first - at
       const lent = (bytes: number): Uint8Array => {
         // A store that wants more room than for what it was asked for: what follows is the next slice's.
         if (bytes > range.last - range.first + 1) return new Uint8Array(bytes)
@@ -362,7 +275,6 @@ export class Assembly {
         return shared.subarray(place, place + bytes)
       }
       reads.push(store.read(head.id, { slice, range, into: lent }).catch(() => undefined))
-      from = begin + range.last + 1
     }
     const pieces = reads.length === 1 ? [await reads[0]] : await Promise.all(reads)
     const missing = pieces.indexOf(undefined)

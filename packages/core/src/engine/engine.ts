@@ -519,9 +519,8 @@ export class Engine implements Handler {
 
   /** Whether a body in slices, or a range of it, is there without a gap. */
   #isStored({ id, length, sliceBytes = length }: StoredMeta, { body }: Part): boolean {
-    const { first, last } = typeof body === 'string' ? { first: 0, last: length - 1 } : body
-    for (let slice = Math.floor(first / sliceBytes); slice * sliceBytes <= last; slice++)
-      if (!this.#store.has(id, slice)) return false
+    const range = typeof body === 'string' ? { first: 0, last: length - 1 } : body
+    for (const { slice } of inSlices(range, sliceBytes)) if (!this.#store.has(id, slice)) return false
     return true
   }
 

@@ -80,7 +80,7 @@ export class InFlight {
     return this.#held === 0 || this.#held + bytes <= this.#maxBytes
   }
 
-  /** Memory of so many bytes at least, in one of few sizes, so that the next one can have it; counted until it is given back. */
+  /** Memory of so many bytes at least, 1 GiB at most, in one of few sizes, so that the next one can have it; counted until it is given back. */
   lend(bytes: number): Uint8Array {
     const size = bytes <= SMALLEST_LOAN ? SMALLEST_LOAN : 1 << (32 - Math.clz32(bytes - 1))
     const spare = this.#takeSpare(size)

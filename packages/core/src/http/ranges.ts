@@ -29,11 +29,6 @@ export function evaluateRange(
   if (length === 0) return WHOLE
   const asked = parseRange(value)
   if (asked === undefined) return WHOLE
-  const [only, another] = asked
-  if (only !== undefined && another === undefined) {
-    const range = within(only, length)
-    return range === undefined ? { kind: 'unsatisfiable' } : { kind: 'part', range }
-  }
   const ranges = asked.map((range) => within(range, length)).filter((range) => range !== undefined)
   if (ranges.length === 0) return { kind: 'unsatisfiable' }
   const bytes = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0)

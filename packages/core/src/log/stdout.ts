@@ -15,8 +15,8 @@ export interface StdoutSinkOptions {
 }
 
 /**
- * A batch is written when it has so many entries, or when its first one is so old: each write costs as much as some hits, and a line
- * on its own three times as much as one of many, beside large bodies, which leave nothing in the processor's caches.
+ * A batch is made into lines and written when it has so many entries, or when its first one is so old: each write costs as much as some
+ * hits, and lines that were made one by one, between ranges of 1 MiB, some 40 µs each.
  */
 const BATCH = 64
 const BATCH_MS = 50

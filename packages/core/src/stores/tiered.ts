@@ -186,9 +186,8 @@ export function tieredStore({ upper, lower, largestShare = 0.02, onFailure = () 
 
   function storedBelow(stored: StoredResponse, outdated: boolean): StoredResponse {
     const { meta } = stored
-    const from = outdated ? { meta, at: OUTDATED } : foundNow(meta)
-    const before = found.get(meta.id)
-    if (before?.meta !== meta || before.at !== from.at) found.set(meta.id, from)
+    const from: Found = outdated ? { meta, at: OUTDATED } : foundNow(meta)
+    found.set(meta.id, from)
     return {
       meta,
       open() {

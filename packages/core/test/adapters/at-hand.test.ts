@@ -505,7 +505,7 @@ describe('a body that is read as it goes out', () => {
     client.socket.destroy()
   })
 
-  it('and its connection with it, when a store does not answer for as long', async (t) => {
+  it('ends with its connection, and not as a stalled client, when a store does not answer for as long', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] })
     const made = await sliced(t)
     const { port, server, hold, release, logged, before } = made

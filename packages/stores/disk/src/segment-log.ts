@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Files } from './files.ts'
 import { segmentName, segmentNumbers } from './folder.ts'
+import { Reads } from './reads.ts'
 import { decodeHeader, encodeHeader, HEADER_BYTES, REMOVED_ID, REMOVED_KEY, type RecordHeader, recordBytes } from './record.ts'
 import {
   blocks,
@@ -36,25 +37,6 @@ export interface Entry {
 interface Queued extends Entry {
   readonly bytes: number
   readonly settle: (applied: boolean) => void
-}
-
-/** A read that is asked for. */
-interface Asked {
-  readonly segment: Segment
-  readonly into: Uint8Array
-  readonly at: number
-  readonly resolve: (filled: boolean) => void
-}
-
-/** What lies between two reads that are one: the header of the second record. Nobody looks at it. */
-const SKIPPED = new Uint8Array(4 * HEADER_BYTES)
-
-/** What waits for this runs when the turn is over, for less than `queueMicrotask` takes. */
-const NOW = Promise.resolve()
-
-function follows({ segment, at }: Asked, before: Asked): boolean {
-  const between = at - before.at - before.into.byteLength
-  return segment === before.segment && between >= 0 && between <= SKIPPED.byteLength
 }
 
 export interface SegmentLogOptions {
@@ -99,12 +81,12 @@ export class SegmentLog {
   #closed = false
   #dirty = false
   readonly #idle: (() => void)[] = []
-  /** What is to be read as soon as this turn is over: each of it at once. */
-  readonly #asked: Asked[][] = []
+  readonly #reads: Reads
 
   constructor(options: SegmentLogOptions) {
     this.#options = options
     this.#maxBytes = options.maxBytes
+    this.#reads = new Reads(options.files, (segment) => this.#closeUnused(segment))
   }
 
   /** Bytes on disk, with what is set aside for lists of records. */
@@ -213,55 +195,7 @@ export class SegmentLog {
   /** Fills `into`; `false` when that cannot be done. What is asked for in the same turn and lies together is read together. */
   read(number: number, into: Uint8Array, at: number): Promise<boolean> {
     const segment = this.#segments.get(number)
-    if (segment === undefined) return Promise.resolve(false)
-    segment.readers++
-    return new Promise((resolve) => {
-      const asked = { segment, into, at, resolve }
-      const before = this.#asked.at(-1)
-      const run = before === undefined || !follows(asked, before.at(-1) as Asked) ? undefined : before
-      if (run !== undefined) run.push(asked)
-      else if (this.#asked.push([asked]) === 1) void NOW.then(this.#readAsked)
-    })
-  }
-
-  readonly #readAsked = (): void => {
-    for (const run of this.#asked.splice(0)) {
-      const [first, ...others] = run as [Asked, ...Asked[]]
-      if (others.length === 0) this.#readAlone(first)
-      else this.#readTogether(run, first)
-    }
-  }
-
-  #readTogether(run: readonly Asked[], { segment, at: begin }: Asked): void {
-    const parts: Uint8Array[] = []
-    let end = begin
-    for (const { into, at } of run) {
-      if (at > end) parts.push(SKIPPED.subarray(0, at - end))
-      parts.push(into)
-      end = at + into.byteLength
-    }
-    // One of them may be damaged: each is to be told of itself alone.
-    const again = (): void => {
-      for (const asked of run) this.#readAlone(asked)
-    }
-    this.#options.files.readv(segment.file, parts, begin).then((bytes) => {
-      if (bytes < end - begin) again()
-      else for (const asked of run) this.#hasRead(asked, true)
-    }, again)
-  }
-
-  #readAlone(asked: Asked): void {
-    const { segment, into, at } = asked
-    this.#options.files.read(segment.file, into, at).then(
-      (bytes) => this.#hasRead(asked, bytes === into.byteLength),
-      () => this.#hasRead(asked, false),
-    )
-  }
-
-  #hasRead({ segment, resolve }: Asked, filled: boolean): void {
-    segment.readers--
-    this.#closeUnused(segment)
-    resolve(filled)
+    return segment === undefined ? Promise.resolve(false) : this.#reads.read(segment, into, at)
   }
 
   nonceOf(number: number): number | undefined {
