@@ -141,7 +141,7 @@ describe('the disk store', () => {
         return realFiles.readv(file, into, at)
       },
     }
-    const store = await openDiskStore({ folder: newFolder(), maxBytes: 16 * MB }, { files })
+    const store = await openDiskStore({ folder: newFolder(), maxBytes: 64 * MB }, { files })
     await putSliced(store, 'a', { length: 1_300_000, sliceBytes: 1000 })
     const read = await Promise.all(Array.from({ length: 1300 }, (_, slice) => store.read('a', { slice })))
     for (const [slice, got] of read.entries()) assertBytes(got, sliceOf('a', slice, 1_300_000, 1000))
