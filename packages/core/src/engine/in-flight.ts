@@ -25,6 +25,7 @@ export class InFlight {
   readonly #clock: Clock
   readonly #waiting = new Set<Waiting>()
   readonly #spare: Uint8Array[] = []
+  #spareBytes = 0
   #held = 0
   #readers = 0
 
@@ -34,15 +35,25 @@ export class InFlight {
     this.#clock = clock
   }
 
-  /** Bytes that are held just now. */
+  /** Bytes that are held just now, those that nobody uses included. */
   get held(): number {
     return this.#held
+  }
+
+  get #used(): number {
+    return this.#held - this.#spareBytes
   }
 
   /** Counts memory that is held: positive when taken, negative when given back. */
   hold(bytes: number): void {
     this.#held += bytes
-    if (bytes >= 0) return
+    // What lies there for the next one gives way to one who needs something else.
+    while (this.#held > this.#maxBytes && this.#spare.length > 0) this.#held -= this.#spareAt(0).byteLength
+    if (bytes < 0) this.#goOn()
+  }
+
+  /** Lets those who wait have what has come free. */
+  #goOn(): void {
     for (const waiting of this.#waiting) {
       if (!this.#hasRoom(waiting.bytes)) return
       waiting.go()
@@ -55,9 +66,9 @@ export class InFlight {
    * Only what needs no more until it gives this back may wait, or all would wait for each other.
    */
   take(bytes: number): Promise<void> | undefined {
-    const isSmall = bytes <= SMALL && this.#held + bytes <= this.#maxBytes * (1 + SET_ASIDE)
+    const isSmall = bytes <= SMALL && this.#used + bytes <= this.#maxBytes * (1 + SET_ASIDE)
     if (isSmall || (this.#waiting.size === 0 && this.#hasRoom(bytes))) {
-      this.#held += bytes
+      this.hold(bytes)
       return undefined
     }
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -66,7 +77,7 @@ export class InFlight {
       go: () => {
         this.#waiting.delete(waiting)
         cancel()
-        this.#held += bytes
+        this.hold(bytes)
         resolve()
       },
     }
@@ -77,7 +88,7 @@ export class InFlight {
 
   /** Something always fits when nothing else is there. */
   #hasRoom(bytes: number): boolean {
-    return this.#held === 0 || this.#held + bytes <= this.#maxBytes
+    return this.#used === 0 || this.#used + bytes <= this.#maxBytes
   }
 
   /** Memory of so many bytes at least, 1 GiB at most, in one of few sizes, so that the next one can have it; counted until it is given back. */
@@ -98,15 +109,23 @@ export class InFlight {
 
   #takeSpare(size: number): Uint8Array | undefined {
     const at = this.#spare.findLastIndex((buffer) => buffer.byteLength === size)
-    return at < 0 ? undefined : this.#spare.splice(at, 1)[0]
+    return at < 0 ? undefined : this.#spareAt(at)
+  }
+
+  #spareAt(at: number): Uint8Array {
+    const [spare] = this.#spare.splice(at, 1) as [Uint8Array]
+    this.#spareBytes -= spare.byteLength
+    return spare
   }
 
   /** `again`: nobody looks at it any more, so that the next one may have it. */
   giveBack(buffer: Uint8Array, { again }: { again: boolean }): void {
-    if (again) this.#spare.push(buffer)
+    if (!again) return this.hold(-buffer.byteLength)
+    this.#spare.push(buffer)
+    this.#spareBytes += buffer.byteLength
     // Sizes that nobody asks for any more leave first.
-    const leaving = !again ? buffer : this.#spare.length > MAX_SPARE ? this.#spare.shift() : undefined
-    if (leaving !== undefined) this.hold(-leaving.byteLength)
+    if (this.#spare.length > MAX_SPARE) this.#held -= this.#spareAt(0).byteLength
+    this.#goOn()
   }
 
   /**
@@ -124,7 +143,7 @@ export class InFlight {
 
   /** Whether so little is held that a reader may take more than it needs just now: who is slow keeps it for long. */
   get isRoomy(): boolean {
-    return this.#held < this.#maxBytes / 8
+    return this.#used < this.#maxBytes / 8
   }
 
   /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: half of the whole, shared among all. */

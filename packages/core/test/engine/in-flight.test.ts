@@ -86,3 +86,27 @@ it('keeps sixteen buffers that nobody uses, those given back last', () => {
   assert.equal(memory.held, 16 * 4096)
   assert.equal(memory.lend(4096), buffers.at(-1))
 })
+
+it('keeps nobody waiting for memory that nobody uses', () => {
+  const memory = new InFlight(MB)
+  const buffers = Array.from({ length: 16 }, () => memory.lend(64 * 1024))
+  for (const buffer of buffers) memory.giveBack(buffer, { again: true })
+  assert.equal(memory.held, MB, 'all of it lies there for the next one')
+  assert.equal(memory.take(MB / 2), undefined)
+  assert.equal(memory.held, MB, 'some of it has left')
+  assert.equal(memory.lend(64 * 1024), buffers.at(-1))
+  assert.ok(memory.take(MB) instanceof Promise)
+})
+
+it('lets those who wait go on when memory is given back for the next one', async () => {
+  const memory = new InFlight(MB)
+  const buffer = memory.lend(MB)
+  let went = false
+  void memory.take(MB / 2)?.then(() => {
+    went = true
+  })
+  memory.giveBack(buffer, { again: true })
+  await settled()
+  assert.equal(went, true)
+  assert.equal(memory.held, MB / 2)
+})
