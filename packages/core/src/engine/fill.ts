@@ -10,8 +10,8 @@ export interface FillOptions {
   /** Where it will end, exclusive, when that is known. A source that ends elsewhere has been broken off. */
   readonly end: number | undefined
   /**
-   * Takes a slice that is complete; `last` when nothing comes after it. `false`: what comes from here on is not kept. Awaiting
-   * it is the back-pressure: the store sets the pace.
+   * Takes a slice that is complete; `last` when nothing comes after it. `false`: what comes from here on is not kept. The store
+   * sets the pace: while it takes one slice, the next one comes, where there is memory for it.
    */
   readonly keep: (slice: number, bytes: Uint8Array, last: boolean) => Promise<boolean>
   /** Whether somebody else already has the slice that would come next, so that this is the end. */
@@ -21,7 +21,7 @@ export interface FillOptions {
   /** Something has changed: more of a slice is there, or, `atEnd`, the end of one, or of all. */
   readonly moved: (atEnd: boolean) => void
   /** Where the memory it holds is counted. It waits there for room, and never while it holds any. */
-  readonly memory: Pick<InFlight, 'hold' | 'take' | 'block' | 'giveBack'>
+  readonly memory: Pick<InFlight, 'hold' | 'take' | 'hasRoom' | 'block' | 'giveBack'>
   /** Whether what was kept has been copied, so that its memory can be used again. Default: no. */
   readonly isCopied?: boolean
 }
@@ -81,6 +81,8 @@ export class Fill {
   #stopped = false
   #complete = false
   #failure: CdnError | undefined
+  /** What is being handed on. */
+  #keeping: Promise<void> | undefined
   #readerMoved: (() => void) | undefined
   /** Of the memory that is counted; `undefined` when all of it has been given back. */
   #held: number | undefined = 0
@@ -177,6 +179,7 @@ export class Fill {
   /** The slice that came last, if all of it has come: the next one would have handed it on. */
   async #keepWhole(): Promise<void> {
     const { sliceBytes } = this.#options
+    await this.#keeping
     if (this.#at % sliceBytes === 0) await this.#flush(this.#at / sliceBytes - 1, false)
   }
 
@@ -198,7 +201,7 @@ export class Fill {
       const used = this.#at - slice * sliceBytes
       if (used === 0) {
         // Not before: only now is it known that this is not the end.
-        if (this.#blocks.has(slice - 1)) await this.#flush(slice - 1, false)
+        if (this.#blocks.has(slice - 1)) await this.#handOn(slice - 1)
         if (isElsewhere(slice)) this.stop()
         if (!this.#kept) await this.#windowed(slice)
         if (this.#stopped) return
@@ -223,10 +226,23 @@ export class Fill {
     this.#at += to - from
   }
 
+  /** Waits for the slice before this one to be kept, and for this one only where there is no memory for the next. */
+  async #handOn(slice: number): Promise<void> {
+    await this.#keeping
+    this.#keeping = this.#flush(slice, false)
+    if (!this.#options.memory.hasRoom(this.#firstBytes(slice + 1))) await this.#keeping
+  }
+
+  /** How much memory a slice begins with. */
+  #firstBytes(slice: number): number {
+    const { sliceBytes, end } = this.#options
+    return end === undefined ? Math.min(sliceBytes, FIRST_BLOCK) : Math.min(sliceBytes, end - slice * sliceBytes)
+  }
+
   /** Begins a slice, when there is memory for it. */
   async #open(slice: number): Promise<void> {
-    const { sliceBytes, end, memory } = this.#options
-    const size = end === undefined ? Math.min(sliceBytes, FIRST_BLOCK) : Math.min(sliceBytes, end - slice * sliceBytes)
+    const { memory } = this.#options
+    const size = this.#firstBytes(slice)
     // Who holds some while waiting for more could wait for others that do the same.
     const room = this.#blocks.size === 0 ? memory.take(size) : memory.hold(size)
     if (room !== undefined) await room
@@ -274,6 +290,7 @@ export class Fill {
 
   async #finish(): Promise<void> {
     const { sliceBytes, first } = this.#options
+    await this.#keeping
     const last = this.#at === first ? Math.floor(first / sliceBytes) : Math.ceil(this.#at / sliceBytes) - 1
     if (this.#at === first) await this.#open(last)
     await this.#flush(last, true)

@@ -67,7 +67,7 @@ export class InFlight {
    */
   take(bytes: number): Promise<void> | undefined {
     const isSmall = bytes <= SMALL && this.#used + bytes <= this.#maxBytes * (1 + SET_ASIDE)
-    if (isSmall || (this.#waiting.size === 0 && this.#hasRoom(bytes))) {
+    if (isSmall || this.hasRoom(bytes)) {
       this.hold(bytes)
       return undefined
     }
@@ -84,6 +84,11 @@ export class InFlight {
     const cancel = this.#clock.after(LONGEST_WAIT, waiting.go)
     this.#waiting.add(waiting)
     return promise
+  }
+
+  /** Whether so much could be taken at once. */
+  hasRoom(bytes: number): boolean {
+    return this.#waiting.size === 0 && this.#hasRoom(bytes)
   }
 
   /** Something always fits when nothing else is there. */
@@ -120,11 +125,13 @@ export class InFlight {
 
   /** `again`: nobody looks at it any more, so that the next one may have it. */
   giveBack(buffer: Uint8Array, { again }: { again: boolean }): void {
-    if (!again) return this.hold(-buffer.byteLength)
-    this.#spare.push(buffer)
-    this.#spareBytes += buffer.byteLength
+    if (again) {
+      this.#spare.push(buffer)
+      this.#spareBytes += buffer.byteLength
+    }
     // Sizes that nobody asks for any more leave first.
-    if (this.#spare.length > MAX_SPARE) this.#held -= this.#spareAt(0).byteLength
+    const leaving = again ? this.#spare.length > MAX_SPARE && this.#spareAt(0) : buffer
+    if (leaving !== false) this.#held -= leaving.byteLength
     this.#goOn()
   }
 

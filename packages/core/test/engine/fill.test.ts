@@ -53,7 +53,7 @@ describe('the memory of a fill', () => {
     const { opened, open } = gate()
     const fill = filling(memory, { keep: () => opened.then(() => true) })
     await settled()
-    assert.equal(memory.held, SLICE)
+    assert.equal(memory.held, 2 * SLICE)
     fill.stop()
     fill.release()
     open()
@@ -70,6 +70,58 @@ describe('the memory of a fill', () => {
       fill.release()
       assert.equal(memory.held, 0)
     }
+  })
+})
+
+describe('what comes from the origin', () => {
+  /** How far it has come when the store is busy with the first slice. */
+  async function cameBeside(memory: InFlight): Promise<number> {
+    const { opened, open } = gate()
+    const kept: number[] = []
+    const fill = filling(memory, {
+      source: body(5),
+      keep: async (slice) => {
+        if (slice === 0) await opened
+        kept.push(slice)
+        return true
+      },
+    })
+    await settled()
+    const came = fill.at / SLICE
+    open()
+    await fill.ended
+    assert.deepEqual(kept, [0, 1, 2, 3, 4])
+    assert.equal(fill.isComplete, true)
+    return came
+  }
+
+  it('comes by one slice while the store takes the one before', async () => {
+    assert.equal(await cameBeside(new InFlight(8 * SLICE, fakeClock())), 2)
+  })
+
+  it('waits for the store where there is no memory for another slice', async () => {
+    assert.equal(await cameBeside(new InFlight(SLICE, fakeClock())), 1)
+  })
+
+  it('is passed on from the slice on that the store did not take, though the next has come by then', async () => {
+    let at = 0
+    const fill: Fill = filling(new InFlight(8 * SLICE, fakeClock()), {
+      source: body(5),
+      keep: async (slice) => slice !== 1,
+      slowest: () => at,
+    })
+    const got: number[] = []
+    while (at < 5 * SLICE) {
+      await settled()
+      const piece = fill.piece(at, 5 * SLICE)
+      // The first slice is the store's.
+      if (piece === undefined) assert.equal(at, 0)
+      got.push(...new Set(piece?.bytes ?? [1]))
+      at += SLICE
+      fill.readersMoved()
+    }
+    await fill.ended
+    assert.deepEqual(got, [1, 2, 3, 4, 5])
   })
 })
 
@@ -188,11 +240,11 @@ describe('the memory of a reader', () => {
     assert.equal(memory.held, 0)
   })
 
-  it('is used again for the next slice where the store has made a copy', async () => {
+  it('is used again for the slice after the next where the store has made a copy', async () => {
     const memory = new InFlight(8 * SLICE, fakeClock())
     const seen = new Set<ArrayBufferLike>()
     const fill = filling(memory, {
-      end: 3 * SLICE,
+      source: body(5),
       isCopied: true,
       keep: async (_slice, bytes) => {
         seen.add(bytes.buffer)
@@ -200,7 +252,7 @@ describe('the memory of a reader', () => {
       },
     })
     await fill.ended
-    assert.equal(seen.size, 1)
+    assert.equal(seen.size, 2)
   })
 
   type Reader = AsyncIterableIterator<Uint8Array>
@@ -257,7 +309,7 @@ describe('the memory of a reader', () => {
     const { promise: first, resolve: goOn } = Promise.withResolvers<void>()
     const seen = new Set<ArrayBufferLike>()
     const fill: Fill = filling(memory, {
-      end: 3 * SLICE,
+      source: body(5),
       isCopied: true,
       keep: async (slice, bytes) => {
         seen.add(bytes.buffer)
@@ -270,10 +322,10 @@ describe('the memory of a reader', () => {
     piece?.block.read()
     goOn()
     await fill.ended
-    assert.equal(seen.size, 2, 'slices 1 and 2 share another block')
+    assert.equal(seen.size, 3, 'slices 1 to 4 share two others')
     piece?.block.leave(true)
     fill.release()
-    assert.equal(memory.held, SLICE, 'what is left is there for the next one')
+    assert.equal(memory.held, 2 * SLICE, 'what is left is there for the next one')
     assert.equal(memory.block(SLICE).buffer, piece?.bytes.buffer)
   })
 
@@ -286,7 +338,7 @@ describe('the memory of a reader', () => {
     await fill.ended
     piece?.block.leave(false)
     fill.release()
-    assert.equal(memory.held, 0)
+    assert.equal(memory.held, SLICE, 'the other one is there for the next')
     assert.notEqual(memory.block(SLICE).buffer, piece?.bytes.buffer)
   })
 })
