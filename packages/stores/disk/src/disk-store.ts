@@ -22,6 +22,7 @@ import {
 import { NONE, type Place, RecordIndex, WHOLE } from './record-index.ts'
 import type { Segment } from './segment.ts'
 import { type Entry, SegmentLog } from './segment-log.ts'
+import { sumOf } from './sum.ts'
 
 const MB = 1024 * 1024
 
@@ -95,7 +96,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
     onMessage,
   })
 
-  const bare = { keyA: 0, keyB: 0, idA: 0, idB: 0, variant: 0, part: 0, metaBytes: 0, bodyBytes: 0, metaCrc: 0, bodyCrc: 0 }
+  const bare = { keyA: 0, keyB: 0, idA: 0, idB: 0, variant: 0, part: 0, metaBytes: 0, bodyBytes: 0, metaCrc: 0, bodySum: 0 }
 
   await mkdir(folder, { recursive: true })
   const release = await lockFolder(folder)
@@ -190,7 +191,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
     if (!together) return { meta }
     const body = new Uint8Array(bytes.buffer, bytes.byteOffset + headBytes, place.bodyBytes)
     if (!index.isVerified(now)) {
-      if (crc32(body) !== place.bodyCrc) {
+      if (sumOf(body) !== place.bodySum) {
         dropDamaged(id, WHOLE, place, meta)
         return undefined
       }
@@ -221,7 +222,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
     // What was not read since the start is read whole, once.
     const bytes = isVerified || isAll ? target : new Uint8Array(place.bodyBytes)
     const filled = await log.read(place.segment, bytes, place.bodyAt + (isVerified ? first : 0))
-    if (!filled || (!isVerified && crc32(bytes) !== place.bodyCrc)) {
+    if (!filled || (!isVerified && sumOf(bytes) !== place.bodySum)) {
       const now = index.find(id, part)
       if (now === NONE) return undefined
       // The segment went while we were about to read, and this moved to another.
@@ -278,7 +279,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
     const body = new Uint8Array(place.bodyBytes)
     const meta = part === WHOLE ? await readMetaOf(slot) : undefined
     if (part === WHOLE && meta === undefined) return dropDamaged(id, part, place)
-    if (!(await log.read(segment, body, place.bodyAt)) || crc32(body) !== place.bodyCrc)
+    if (!(await log.read(segment, body, place.bodyAt)) || sumOf(body) !== place.bodySum)
       return dropDamaged(id, part, place, meta?.meta)
     const current = index.find(id, part)
     if (current === NONE || !isAt(current, place)) return
@@ -334,7 +335,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
 
   function keyed(meta: StoredMeta): {
     id: Hash
-    header: Omit<RecordHeader, 'at' | 'kind' | 'bodyBytes' | 'bodyCrc'>
+    header: Omit<RecordHeader, 'at' | 'kind' | 'bodyBytes' | 'bodySum'>
     text: Buffer
   } {
     const id = hashOf(meta.id)
@@ -355,7 +356,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
 
   async function writeMeta(kind: number, meta: StoredMeta, body: Uint8Array): Promise<boolean> {
     const { id, header, text } = keyed(meta)
-    const full = { ...header, kind, bodyBytes: body.byteLength, bodyCrc: crc32(body) }
+    const full = { ...header, kind, bodyBytes: body.byteLength, bodySum: sumOf(body) }
     if (!(await log.append({ header: full, meta: text, body }))) return false
     const slot = index.find(id, WHOLE)
     if (slot !== NONE) keepMeta(slot, meta, text.byteLength)
@@ -391,7 +392,7 @@ export async function openDiskStore(options: DiskStoreOptions, replacements: Rep
       // A response that is being filled is in use, though nobody has read of it yet.
       const response = index.find({ a, b }, WHOLE)
       if (response !== NONE) use(response)
-      const header = { ...bare, kind: SLICE, idA: a, idB: b, part: slice, bodyBytes: bytes.byteLength, bodyCrc: crc32(bytes) }
+      const header = { ...bare, kind: SLICE, idA: a, idB: b, part: slice, bodyBytes: bytes.byteLength, bodySum: sumOf(bytes) }
       return log.append({ header, body: bytes })
     },
     async freshen(meta) {

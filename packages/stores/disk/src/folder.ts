@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
-const FORMAT = 'simple-cdn store-disk 1'
+const FORMAT = 'simple-cdn store-disk 2'
 const SEGMENT_NAME = /^[0-9a-f]{8}\.segment$/
 
 /** Files of ours; whatever else lies in the folder is left alone. */

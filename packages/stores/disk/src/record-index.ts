@@ -12,7 +12,7 @@ const SLICES = 6
 const SEGMENT = 7
 const BODY_AT = 8
 const BODY_BYTES = 9
-const BODY_CRC = 10
+const BODY_SUM = 10
 const META_SEGMENT = 11
 const META_AT = 12
 const META_BYTES = 13
@@ -30,7 +30,7 @@ export interface Place {
   readonly segment: number
   readonly bodyAt: number
   readonly bodyBytes: number
-  readonly bodyCrc: number
+  readonly bodySum: number
   /** Where the record with the current metadata begins, which may lie in a later segment. */
   readonly metaSegment: number
   readonly metaAt: number
@@ -127,7 +127,7 @@ export class RecordIndex {
       segment: this.#get(slot, SEGMENT),
       bodyAt: this.#get(slot, BODY_AT),
       bodyBytes: this.#get(slot, BODY_BYTES),
-      bodyCrc: this.#get(slot, BODY_CRC),
+      bodySum: this.#get(slot, BODY_SUM),
       metaSegment: this.#get(slot, META_SEGMENT),
       metaAt: this.#get(slot, META_AT),
       metaBytes: this.#get(slot, META_BYTES),
@@ -148,7 +148,7 @@ export class RecordIndex {
       metaBytes: isSlice ? 0 : this.#get(slot, META_BYTES),
       bodyBytes: this.#get(slot, BODY_BYTES),
       metaCrc,
-      bodyCrc: this.#get(slot, BODY_CRC),
+      bodySum: this.#get(slot, BODY_SUM),
     }
   }
 
@@ -303,7 +303,7 @@ export class RecordIndex {
     this.#set(slot, SEGMENT, segment)
     this.#set(slot, BODY_AT, header.at + HEADER_BYTES + header.metaBytes)
     this.#set(slot, BODY_BYTES, header.bodyBytes)
-    this.#set(slot, BODY_CRC, header.bodyCrc)
+    this.#set(slot, BODY_SUM, header.bodySum)
     this.#set(slot, STATE, (this.#get(slot, STATE) & USES) | (verified ? VERIFIED : 0))
   }
 

@@ -32,7 +32,7 @@ export interface RecordHeader {
   readonly metaBytes: number
   readonly bodyBytes: number
   readonly metaCrc: number
-  readonly bodyCrc: number
+  readonly bodySum: number
   /** Where in its segment the record begins. */
   readonly at: number
 }
@@ -72,7 +72,7 @@ export function encodeHeader(header: RecordHeader, nonce: number, target: Buffer
   target.writeUInt32LE(header.metaBytes, offset + 32)
   target.writeUInt32LE(header.bodyBytes, offset + 36)
   target.writeUInt32LE(header.metaCrc, offset + 40)
-  target.writeUInt32LE(header.bodyCrc, offset + 44)
+  target.writeUInt32LE(header.bodySum, offset + 44)
   target.writeUInt32LE(nonce, offset + 48)
   target.writeUInt32LE(header.at, offset + 52)
   target.writeUInt32LE(0, offset + 56)
@@ -92,7 +92,7 @@ export function decodeHeader(source: Buffer, offset: number): RecordHeader {
     metaBytes: source.readUInt32LE(offset + 32),
     bodyBytes: source.readUInt32LE(offset + 36),
     metaCrc: source.readUInt32LE(offset + 40),
-    bodyCrc: source.readUInt32LE(offset + 44),
+    bodySum: source.readUInt32LE(offset + 44),
     at: source.readUInt32LE(offset + 52),
   }
 }

@@ -227,7 +227,7 @@ describe('the disk store, with damage on disk', () => {
     const forged = Buffer.alloc(HEADER_BYTES + text.length)
     const { a: idA, b: idB } = hashOf('forged')
     const { a: keyA, b: keyB } = hashOf(key('forged'))
-    const lengths = { metaBytes: text.length, bodyBytes: 0, metaCrc: crc32(text), bodyCrc: 0 }
+    const lengths = { metaBytes: text.length, bodyBytes: 0, metaCrc: crc32(text), bodySum: 0 }
     encodeHeader({ kind: RESPONSE, idA, idB, keyA, keyB, variant: 0, part: 0, at, ...lengths }, 0x1234_5678, forged, 0)
     text.copy(forged, HEADER_BYTES)
     await store.write(b, forged)

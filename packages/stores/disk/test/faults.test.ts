@@ -232,7 +232,8 @@ describe('the folder of a disk store', () => {
 
   test('is set aside, with a message, when another version wrote it', async () => {
     for (const [format, version] of [
-      ['simple-cdn store-disk 2\n', '2'],
+      ['simple-cdn store-disk 1\n', '1'],
+      ['simple-cdn store-disk 3\n', '3'],
       ['something else', 'unknown'],
       [undefined, 'unknown'],
     ] as const) {
