@@ -331,6 +331,24 @@ describe('a large body', () => {
     assert.deepEqual((await get('/a')).bytes, bytesOf('a'))
   })
 
+  it('that is too large to be kept gives exactly the part that was asked for, the first time and later', async () => {
+    for (const { get, origin } of [site({}, { maxBytes: 4 * SLICE }), site({ maxBody: '200kb' })]) {
+      for (const [first, last] of [
+        [5 * SLICE + 100, 5 * SLICE + 1123],
+        [0, 1],
+      ] as const) {
+        const answer = await get('/a', part(first, last))
+        assert.equal(answer.header('content-range'), `bytes ${first}-${last}/${LENGTH}`)
+        assert.deepEqual(answer.bytes, bytesOf('a', first, last))
+      }
+      assert.deepEqual(
+        ranges(origin.requests),
+        [`bytes=${5 * SLICE}-${6 * SLICE - 1}`, `bytes=${5 * SLICE + 100}-${5 * SLICE + 1123}`, 'bytes=0-1'],
+        'what it is worth is known from the first answer on',
+      )
+    }
+  })
+
   it('of unknown length is stored when its end has come', async () => {
     const { origin, get } = site()
     const chunks = (async function* () {

@@ -887,18 +887,18 @@ export class Engine implements Handler {
     const admission: Admission = mayStore
       ? admit(key, answered, { status, fields, requestedAt, receivedAt }, route.policy, randomUUID)
       : { store: false, reason: decision.reason }
-    if (!admission.store) {
-      if (whole === undefined) return this.#unshared(forwarded, response, admission.reason)
+    if (admission.store && coding !== undefined) response = { status, fields, body: compressed(response.body, coding) }
+    const length = whole?.length ?? bodyLength(response)
+    const isTooLarge = (length ?? 0) > Math.min(route.policy.maxBodyBytes, this.#store.stats().maxBytes)
+    if (!admission.store || isTooLarge) {
+      const reason = admission.store ? 'too-large' : admission.reason
+      if (whole === undefined) return this.#unshared(forwarded, response, reason)
       // The client asked for another part than came.
       await discard(response)
-      this.#absences.note(key, admission.reason, receivedAt, true)
+      this.#absences.note(key, reason, receivedAt, true)
       return this.#ask(forwarded, signal, filled)
     }
 
-    if (coding !== undefined) response = { status, fields, body: compressed(response.body, coding) }
-    const length = whole?.length ?? bodyLength(response)
-    if (length !== undefined && length > Math.min(route.policy.maxBodyBytes, this.#store.stats().maxBytes))
-      return this.#unshared(forwarded, response, 'too-large')
     exchange.stored = true
     const assembly = this.#assembly(forwarded, {
       head: admission.meta,
@@ -910,12 +910,12 @@ export class Engine implements Handler {
       settled: (result) => {
         filled()
         exchange.stored = result.stored
-        if (result.stored) this.#absences.forget(key)
-        else {
+        if (!result.stored) {
           exchange.notStored = result.reason
           if (result.reason === 'store-failed') this.#storeFailures++
           this.#absences.note(key, result.reason, this.#clock.now(), result.reason === 'too-large')
-        }
+          // A part by itself says nothing of the others.
+        } else if (status !== 206) this.#absences.forget(key)
       },
     })
     const release = assembly.claim()
