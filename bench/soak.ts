@@ -40,7 +40,7 @@ const config = {
   origins: { files: `http://127.0.0.1:${originPort}` },
   routes: [{ match: '/*', origin: 'files' }],
   memory: `${memoryMb}mb`,
-  disk: `${options.disk}mb`,
+  disk: Number(options.disk) > 0 && `${options.disk}mb`,
   server: { host: '127.0.0.1', port: 0, admin: { token: 'soak-soak-soak-soak' } },
 }
 writeFileSync(join(folder, 'cdn.config.json'), JSON.stringify(config))
