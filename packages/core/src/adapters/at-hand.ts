@@ -307,7 +307,8 @@ class Connection {
         this.#silentMs = 0
         if (socket.writableLength === 0) continue
         this.#giveTime(sending)
-        await new Promise((resolve) => socket.write('', resolve))
+        // Not asked for more, the body knows that this has not been used.
+        if ((await new Promise((resolve) => socket.write('', resolve))) instanceof Error) return
       }
       // What is not as long as it said must not be taken for whole, nor its end for the next response.
       if (String(sending.bytes) !== fieldValue(answer.fields, 'content-length'))

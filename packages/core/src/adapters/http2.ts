@@ -174,7 +174,7 @@ async function pass(body: AsyncIterable<Uint8Array>, answer: CdnResponse, stream
       // Until it is out, these bytes must stay as they are.
       const out = new Promise<unknown>((resolve) => stream.write(value, resolve))
       bytes += value.byteLength
-      if ((await Promise.race([closed, out])) instanceof Error) await closed
+      if ((await Promise.race([closed, out])) instanceof Error || stream.closed || stream.destroyed) await closed
     }
     if (declared !== undefined && !stream.closed && Number(declared) !== bytes)
       throw new CdnError('CDN_ORIGIN_BROKE_OFF', `${bytes} bytes of ${declared}`)

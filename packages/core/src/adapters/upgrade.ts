@@ -104,6 +104,8 @@ async function pass(
       const out = new Promise<unknown>((resolve) => response.write(chunk, resolve))
       bytes += chunk.byteLength
       await Promise.race([closed, out])
+      // Not asked for more, the body knows that this has not been used.
+      if (socket.destroyed) break
     }
     response.end()
     await Promise.race([closed, new Promise((resolve) => response.once('finish', resolve))])

@@ -32,7 +32,10 @@ export interface CdnResponse {
   readonly status: number
   /** Everything to be sent, in order. Framing is the adapter's: Transfer-Encoding and Connection are never here. */
   readonly fields: Fields
-  /** `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. */
+  /**
+   * `undefined`: the message has no body. A body that throws was broken off, and has to reach the client as broken. Of one that comes,
+   * a piece is written over as soon as the next is asked for, or the end: it has to have been sent, or copied, by then.
+   */
   readonly body: Body | undefined
   /**
    * The same object for responses that are the same in everything that is sent: status, fields and body, all bytes. An adapter may keep there
