@@ -39,7 +39,7 @@ import { parameterName } from './policy/key.ts'
 import { defaultPolicy, type Policy, rfcPolicy } from './policy/policy.ts'
 import { type ErrorPage, type Match, parseMatch, type Route } from './policy/route.ts'
 import { TRACKING } from './policy/tracking.ts'
-import { memoryStore } from './stores/memory.ts'
+import { memoryStore, memoryStoreOf } from './stores/memory.ts'
 import type { Store } from './stores/store.ts'
 import { tieredStore } from './stores/tiered.ts'
 
@@ -138,7 +138,7 @@ function isAlike(one: OriginsConfig[string] | undefined, other: OriginsConfig[st
 
 /** The memory store, which makes room for all else that takes memory, over a disk if there is one. */
 function resolveStore(maxBytes: number, inFlight: InFlight, disk: Store | undefined): Store {
-  if (disk === undefined) return memoryStore({ maxBytes, taken: () => inFlight.held })
+  if (disk === undefined) return memoryStoreOf({ maxBytes, taken: () => inFlight.held }, inFlight.reuse)
   const upper = memoryStore({ maxBytes, taken: () => inFlight.held + disk.stats().memoryBytes })
   return tieredStore({ upper, lower: disk })
 }

@@ -274,7 +274,7 @@ export class Assembly {
         shared ??= reader.into(to - at)
         return shared.subarray(place, place + bytes)
       }
-      reads.push(store.read(head.id, { slice, range, into: lent }).catch(() => undefined))
+      reads.push(store.read(head.id, { slice, range, into: lent, hold: (stored) => reader.hold(stored) }).catch(() => undefined))
     }
     const pieces = reads.length === 1 ? [await reads[0]] : await Promise.all(reads)
     const missing = pieces.indexOf(undefined)

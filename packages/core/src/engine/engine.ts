@@ -1162,7 +1162,7 @@ export class Engine implements Handler {
       tunnels: { open: this.#openTunnels, total: this.#tunnels },
       revalidations: { started: this.#background.started, skipped: this.#background.skipped },
       purges: this.#purging.stats(),
-      inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.held },
+      inFlight: { bodies: this.#assemblies.size, bytes: this.#options.inFlight.used },
       origins: this.#host.settings.origins.map((origin) => ({ name: origin.name, ...(origin.stats?.() ?? { addresses: [] }) })),
       store: { ...this.#store.stats(), name: this.#store.name, failures: this.#storeFailures },
       log: this.#options.log.map((sink, at) => ({

@@ -21,7 +21,7 @@ export interface FillOptions {
   /** Something has changed: more of a slice is there, or, `atEnd`, the end of one, or of all. */
   readonly moved: (atEnd: boolean) => void
   /** Where the memory it holds is counted. It waits there for room, and never while it holds any. */
-  readonly memory: Pick<InFlight, 'hold' | 'take' | 'hasRoom' | 'block' | 'giveBack'>
+  readonly memory: Pick<InFlight, 'hold' | 'take' | 'hasRoom' | 'block' | 'giveBack' | 'reuse'>
   /** Whether what was kept has been copied, so that its memory can be used again. Default: no. */
   readonly isCopied?: boolean
 }
@@ -32,16 +32,18 @@ const FIRST_BLOCK = 64 * 1024
 /** How many slices a body that is not kept may run ahead of its slowest reader. */
 const AHEAD = 1
 
+type Memory = Pick<InFlight, 'giveBack' | 'reuse'>
+
 /** A slice, or as much of it as has come. */
 export class Block {
   bytes: Uint8Array
   filled = 0
-  /** Nobody else has a reference to the bytes, but for readers. */
-  isOurs = false
+  /** Who else has the bytes, but for readers: nobody, a store that keeps them as they are, or who knows. */
+  keeper: 'nobody' | 'store' | 'unknown' = 'unknown'
   /** A reader has left before it had used what it was given: that may be on its way out still. */
   #isLost = false
   /** Taken out of its fill: its memory goes back as soon as nobody reads it. `undefined`: it is not counted any more. */
-  #over: Pick<InFlight, 'giveBack'> | undefined
+  #over: Memory | undefined
   #readers = 0
 
   constructor(bytes: Uint8Array) {
@@ -55,16 +57,17 @@ export class Block {
   /** `again`: a reader has used what it was given, so that its memory can be. */
   leave(again: boolean): void {
     if (!again) this.#isLost = true
-    if (--this.#readers === 0) this.#over?.giveBack(this.bytes, { again: this.#canBeUsedAgain })
+    if (--this.#readers === 0 && this.#over !== undefined) this.#end(this.#over)
   }
 
-  drop(memory: Pick<InFlight, 'giveBack'>): void {
-    if (this.#readers === 0) memory.giveBack(this.bytes, { again: this.#canBeUsedAgain })
+  drop(memory: Memory): void {
+    if (this.#readers === 0) this.#end(memory)
     else this.#over = memory
   }
 
-  get #canBeUsedAgain(): boolean {
-    return this.isOurs && !this.#isLost
+  #end(memory: Memory): void {
+    memory.giveBack(this.bytes, { again: this.keeper === 'nobody' && !this.#isLost })
+    if (this.keeper === 'store' && !this.#isLost) memory.reuse.handOver(this.bytes)
   }
 }
 
@@ -230,19 +233,14 @@ export class Fill {
   async #handOn(slice: number): Promise<void> {
     await this.#keeping
     this.#keeping = this.#flush(slice, false)
-    if (!this.#options.memory.hasRoom(this.#firstBytes(slice + 1))) await this.#keeping
-  }
-
-  /** How much memory a slice begins with. */
-  #firstBytes(slice: number): number {
-    const { sliceBytes, end } = this.#options
-    return end === undefined ? Math.min(sliceBytes, FIRST_BLOCK) : Math.min(sliceBytes, end - slice * sliceBytes)
+    const { memory, sliceBytes, end = Number.POSITIVE_INFINITY } = this.#options
+    if (!memory.hasRoom(Math.min(sliceBytes, end - this.#at))) await this.#keeping
   }
 
   /** Begins a slice, when there is memory for it. */
   async #open(slice: number): Promise<void> {
-    const { memory } = this.#options
-    const size = this.#firstBytes(slice)
+    const { sliceBytes, end, memory } = this.#options
+    const size = end === undefined ? Math.min(sliceBytes, FIRST_BLOCK) : Math.min(sliceBytes, end - slice * sliceBytes)
     // Who holds some while waiting for more could wait for others that do the same.
     const room = this.#blocks.size === 0 ? memory.take(size) : memory.hold(size)
     if (room !== undefined) await room
@@ -257,9 +255,10 @@ export class Fill {
     const block = this.#blocks.get(slice) as Block
     const size = block.bytes.byteLength
     if (size >= bytes) return block
-    const larger = Buffer.allocUnsafeSlow(Math.min(this.#options.sliceBytes, Math.max(bytes, size * 2)))
+    const most = Math.min(this.#options.sliceBytes, Math.max(bytes, size * 2))
+    this.#hold(most - size)
+    const larger = this.#options.memory.block(most)
     larger.set(block.bytes.subarray(0, block.filled))
-    this.#hold(larger.byteLength - size)
     block.bytes = larger
     return block
   }
@@ -275,7 +274,7 @@ export class Fill {
       block.bytes = new Uint8Array(block.bytes.subarray(0, block.filled))
     }
     this.#kept = await this.#options.keep(slice, block.bytes, last).catch(() => false)
-    block.isOurs = this.#kept && this.#options.isCopied === true
+    if (this.#kept) block.keeper = this.#options.isCopied === true ? 'nobody' : 'store'
     if (this.#kept && !last) this.#drop(slice)
   }
 

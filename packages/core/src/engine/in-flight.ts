@@ -1,5 +1,6 @@
 // What is on its way takes memory, too: counted here, so that the memory store makes room for it, and bounded.
 import { type Clock, type Millis, systemClock } from '../http/time.ts'
+import { Reuse } from './reuse.ts'
 
 const LARGEST_WINDOW = 1024 * 1024
 const SMALLEST_WINDOW = 64 * 1024
@@ -14,6 +15,8 @@ const LONGEST_WAIT: Millis = 10_000
 
 /** Buffers kept for the next reader: making one costs as much as filling it. */
 const MAX_SPARE = 16
+/** Of all that may be on its way, as much may lie there for the next ones when a store lets go of more. */
+const MAX_TAKEN_BACK = 1 / 16
 
 interface Waiting {
   readonly bytes: number
@@ -28,6 +31,8 @@ export class InFlight {
   #spareBytes = 0
   #held = 0
   #readers = 0
+  /** Knows when the memory of slices that a store keeps as they came can be used again. */
+  readonly reuse = new Reuse(this)
 
   /** `maxBytes`: what all of it may take together. */
   constructor(maxBytes: number, clock: Clock = systemClock) {
@@ -40,7 +45,8 @@ export class InFlight {
     return this.#held
   }
 
-  get #used(): number {
+  /** Without what lies there for the next one. */
+  get used(): number {
     return this.#held - this.#spareBytes
   }
 
@@ -66,7 +72,7 @@ export class InFlight {
    * Only what needs no more until it gives this back may wait, or all would wait for each other.
    */
   take(bytes: number): Promise<void> | undefined {
-    const isSmall = bytes <= SMALL && this.#used + bytes <= this.#maxBytes * (1 + SET_ASIDE)
+    const isSmall = bytes <= SMALL && this.used + bytes <= this.#maxBytes * (1 + SET_ASIDE)
     if (isSmall || this.hasRoom(bytes)) {
       this.hold(bytes)
       return undefined
@@ -93,7 +99,7 @@ export class InFlight {
 
   /** Something always fits when nothing else is there. */
   #hasRoom(bytes: number): boolean {
-    return this.#used === 0 || this.#used + bytes <= this.#maxBytes
+    return this.used === 0 || this.used + bytes <= this.#maxBytes
   }
 
   /** Memory of so many bytes at least, 1 GiB at most, in one of few sizes, so that the next one can have it; counted until it is given back. */
@@ -135,6 +141,16 @@ export class InFlight {
     this.#goOn()
   }
 
+  /** Takes memory that is not counted, for the next one, where there is room. What has lain there for long leaves for it. */
+  takeBack(memory: Uint8Array): void {
+    const { byteLength } = memory
+    const most = this.#maxBytes * MAX_TAKEN_BACK
+    if (byteLength > most || this.used + byteLength > this.#maxBytes) return
+    while (this.#spareBytes + byteLength > most) this.#held -= this.#spareAt(0).byteLength
+    this.hold(byteLength)
+    this.giveBack(memory, { again: true })
+  }
+
   /**
    * How large slices are to be, a power of two from 64 KiB to 1 MiB: a hundred bodies on their way fit into twice what is for them,
    * each with a slice that comes and one that is read.
@@ -150,7 +166,7 @@ export class InFlight {
 
   /** Whether so little is held that a reader may take more than it needs just now: who is slow keeps it for long. */
   get isRoomy(): boolean {
-    return this.#used < this.#maxBytes / 8
+    return this.used < this.#maxBytes / 8
   }
 
   /** Bytes that one reader may hold at a time, 64 KiB to 1 MiB: half of the whole, shared among all. */

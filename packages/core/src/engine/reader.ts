@@ -27,6 +27,8 @@ export class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
   hasLeft = false
   readonly #host: ReaderHost
   #buffer: Uint8Array | undefined
+  /** Memory of the store's of which it was given parts. */
+  #held: Uint8Array[] = []
 
   constructor(host: ReaderHost, at: number, end: number, isNear: boolean) {
     this.#host = host
@@ -42,6 +44,7 @@ export class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     try {
       this.#leaveBlock(true)
+      if (this.ahead.length === 0) this.#leaveHeld(true)
       const value = this.hasLeft ? undefined : await this.#host.next(this)
       if (value !== undefined && !this.hasLeft) return { done: false, value }
       this.#leave(true)
@@ -71,6 +74,22 @@ export class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
     return this.#buffer as Uint8Array
   }
 
+  /** Takes note of memory of the store's of which it is given a part, until all of what it was given has been used. */
+  hold(stored: Uint8Array): void {
+    const { memory } = this.#host
+    // A store may answer late, when nobody is there any more to say so.
+    if (this.hasLeft) memory.reuse.lose(stored)
+    else {
+      memory.reuse.read(stored)
+      this.#held.push(stored)
+    }
+  }
+
+  #leaveHeld(again: boolean): void {
+    if (this.#held.length === 0) return
+    for (const stored of this.#held.splice(0)) this.#host.memory.reuse.leave(stored, again)
+  }
+
   /** Once for each: who has gone may ask for more all the same. */
   #leaveBlock(again: boolean): void {
     const { block } = this
@@ -83,6 +102,7 @@ export class Reader implements AsyncIterableIterator<Uint8Array>, Coming {
     if (this.hasLeft) return
     this.hasLeft = true
     this.#leaveBlock(again)
+    this.#leaveHeld(again)
     if (this.#buffer !== undefined) this.#host.memory.giveBack(this.#buffer, { again })
     this.#host.left(this)
   }

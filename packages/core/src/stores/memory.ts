@@ -1,4 +1,5 @@
 // The default store: bodies in memory, within a hard bound. What leaves for others, an eviction policy says.
+
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
 import { type Eviction, sampled } from './eviction.ts'
 import type { OnEvict, Part, Store, StoredResponse } from './store.ts'
@@ -78,6 +79,18 @@ class Entry implements StoredResponse {
 
 /** @throws RangeError when `maxBytes` is too small to hold anything. */
 export function memoryStore(options: MemoryStoreOptions): Store {
+  return memoryStoreOf(options)
+}
+
+/** Who uses the memory of slices again. It has to be this store's alone. */
+interface SliceMemory {
+  /** The store does not have it any more. */
+  letGo(memory: Uint8Array): void
+  /** It has been handed out, for ever. */
+  lose(memory: Uint8Array): void
+}
+
+export function memoryStoreOf(options: MemoryStoreOptions, memory?: SliceMemory): Store {
   const { maxBytes, maxVariants = 100, taken = () => 0, eviction = sampled({ sizeExponent: 1 }) } = options
   if (!(maxBytes >= 65_536)) throw new RangeError(`maxBytes is ${maxBytes}; a memory store needs at least 65536`)
   const byKey = new Map<CacheKey, readonly Entry[]>()
@@ -106,11 +119,11 @@ export function memoryStore(options: MemoryStoreOptions): Store {
   function dropSlice(slice: Slice): void {
     slice.of.slices.delete(slice.number)
     letGo(slice)
+    memory?.letGo(slice.body)
   }
 
   function drop(held: Held): void {
-    for (const slice of held.slices.values()) letGo(slice)
-    held.slices.clear()
+    for (const slice of held.slices.values()) dropSlice(slice)
     letGo(held)
     byId.delete(held.id)
     if (held.entry === undefined) return
@@ -123,8 +136,8 @@ export function memoryStore(options: MemoryStoreOptions): Store {
 
   /** Evicts until `bytes` more fit beside everything that is there. */
   function makeRoom(bytes: number): boolean {
-    const bound = maxBytes - taken()
-    while (bytesHeld + bytes > bound) {
+    // What leaves may be taken for what comes next.
+    while (bytesHeld + bytes > maxBytes - taken()) {
       const next = eviction.next()
       const unit = next === undefined ? undefined : units[next]
       if (unit === undefined) return false
@@ -164,8 +177,12 @@ export function memoryStore(options: MemoryStoreOptions): Store {
     return slice?.body
   }
 
-  function readNow(id: string, { slice, range }: Part = {}): Uint8Array | undefined {
+  function readNow(id: string, { slice, range, hold }: Part = {}): Uint8Array | undefined {
     const body = use(id, slice, range?.first ?? 0)
+    if (body !== undefined && slice !== undefined) {
+      if (hold === undefined) memory?.lose(body)
+      else hold(body)
+    }
     return body === undefined || range === undefined ? body : body.subarray(range.first, range.last + 1)
   }
 
@@ -191,6 +208,8 @@ export function memoryStore(options: MemoryStoreOptions): Store {
       const variant = JSON.stringify(meta.selecting)
       const early = byId.get(meta.id)
       const slices = early === undefined ? [] : [...early.slices.values()]
+      for (const slice of slices) letGo(slice)
+      early?.slices.clear()
       if (early !== undefined) drop(early)
       replace(meta.key, variant)
       const held = new Held(meta.id, eviction.add(bytes, meta.key + variant), bytes)
@@ -212,6 +231,7 @@ export function memoryStore(options: MemoryStoreOptions): Store {
         byId.set(id, held)
       }
       const before = held.slices.get(slice)
+      if (before?.body === bytes) return true
       if (before !== undefined) dropSlice(before)
       holdSlice(held, slice, bytes)
       return true

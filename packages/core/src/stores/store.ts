@@ -87,6 +87,11 @@ export interface Part {
   readonly range?: ByteRange | undefined
   /** Gives memory to read into, of at least so many bytes; a store that has the bytes in memory may hand out those instead. */
   readonly into?: ((bytes: number) => Uint8Array) | undefined
+  /**
+   * Takes note of memory that stays the store's, of which a part is handed out: whoever takes note says when it is not used any more.
+   * Left out: what is handed out may be used for ever.
+   */
+  readonly hold?: ((memory: Uint8Array) => void) | undefined
 }
 
 export interface StoreStats {
