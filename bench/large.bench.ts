@@ -18,12 +18,12 @@ const rangeBytes = MB
 const connections = 4
 
 /**
- * Full: some six minutes. Quick: some two, and wider ranges. Many short rounds tell more than few long ones; but a process that has waited for
+ * Full: some eight minutes. Quick: some two, and wider ranges. Many short rounds tell more than few long ones; but a process that has waited for
  * five others takes a tenth more in its first second, and none of them is there to wait.
  */
 const plans = {
-  full: { rounds: 6, seconds: 3, fills: 3 },
-  quick: { rounds: 3, seconds: 1, fills: 1 },
+  full: { rounds: 6, seconds: 3, fills: 10 },
+  quick: { rounds: 3, seconds: 1, fills: 3 },
 }
 /** What is compiled while it runs is not what it is after some thousand requests: the round that does not count is longer, in seconds. */
 const warmUp = 6
@@ -245,6 +245,8 @@ async function bench(quick: boolean, write: boolean, folder: string): Promise<vo
       for (let turn = 0; turn < subjects.length; turn++) {
         const subject = subjects[(turn + round) % subjects.length] as Subject
         if (subject.isFloor && each.fills > 0) continue
+        // What came for the first time may have taken the place of what is stored.
+        if (each.fills === 0) await expectLength(`${subject.server.url}/`)
         const measurement = await measure(subject, each, round === 0 ? warmUp : plan.seconds, origin)
         if (round > 0) each.measured.get(subject)?.push(measurement)
       }

@@ -35,15 +35,18 @@ export function cacheMemory(processBytes: number): number {
   return Math.max(24 * MB, Math.floor(processBytes * 0.75) - 156 * MB)
 }
 
-/** Releases of Node whose V8 has the flag: others say on standard error that they do not know it. */
+/** Releases of Node whose V8 can count buffers, and can be told a bound for them: others say on standard error that they know no such flag. */
 const COUNTS_BUFFERS: ReadonlySet<number> = new Set([24, 25, 26])
+const BOUNDS_BUFFERS: ReadonlySet<number> = new Set([25, 26])
+/** With less, V8 counts its heap alone. */
+const ENOUGH_TO_COUNT = 384 * MB
 
 /**
  * Tells V8 how much may lie about before everything is collected, and how much of what is new.
  *
  * Buffers lie outside of V8's heap. Ours is small, and V8 as it comes collects all of it whenever 8 MB of buffers have been used, which are
  * 8 MB of bodies: two thirds of what a body costs on its way in. Where there is plenty of memory it waits for a third of all that there
- * is, buffers included; with less, for one and a half times the heap.
+ * is, buffers included, and from 384 MB on for a tenth; with less, for one and a half times the heap. Decision 0019 has the figures.
  *
  * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the few MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
@@ -56,11 +59,12 @@ export function tuneCollector(processBytes: number): void {
 }
 
 export function collectorFlags(processBytes: number, node: string): readonly string[] {
-  if (processBytes < PLENTY) return ['--no-parallel-scavenge', '--heap-growing-percent=150']
-  const countsBuffers = COUNTS_BUFFERS.has(Number.parseInt(node, 10))
-  return [
-    '--no-parallel-scavenge',
-    '--semi-space-growth-factor=2',
-    ...(countsBuffers ? ['--external-memory-accounted-in-global-limit'] : []),
-  ]
+  const release = Number.parseInt(node, 10)
+  if (processBytes >= PLENTY) {
+    const counted = COUNTS_BUFFERS.has(release) ? ['--external-memory-accounted-in-global-limit'] : []
+    return ['--no-parallel-scavenge', '--semi-space-growth-factor=2', ...counted]
+  }
+  const bounds = processBytes >= ENOUGH_TO_COUNT && BOUNDS_BUFFERS.has(release)
+  const bounded = bounds ? ['--external-memory-accounted-in-global-limit', '--external-memory-max-growing-factor=1.1'] : []
+  return ['--no-parallel-scavenge', '--heap-growing-percent=150', ...bounded]
 }

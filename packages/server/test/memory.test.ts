@@ -6,20 +6,27 @@ import { collectorFlags } from '../src/memory.ts'
 
 const GB = 1024 ** 3
 
-test('where memory is plenty, V8 counts buffers with its heap, on a Node that can', () => {
+test('where there is memory enough, V8 counts buffers with its heap, on a Node that can', () => {
   const counted = '--external-memory-accounted-in-global-limit'
-  for (const [node, is] of [
-    ['22.23.5', false],
-    ['24.22.3', true],
-    ['26.10.0', true],
-    ['27.0.0', false],
+  const bounded = '--external-memory-max-growing-factor=1.1'
+  for (const [bytes, node, flags] of [
+    [GB, '22.19.0', []],
+    [GB, '24.1.0', [counted]],
+    [GB, '26.10.0', [counted]],
+    [GB, '27.0.0', []],
+    [GB - 1, '24.1.0', []],
+    [GB - 1, '26.10.0', [counted, bounded]],
+    [GB / 4, '26.10.0', []],
   ] as const)
-    assert.equal(collectorFlags(GB, node).includes(counted), is, node)
-  assert.ok(!collectorFlags(GB - 1, '26.10.0').includes(counted))
+    assert.deepEqual(
+      collectorFlags(bytes, node).filter((flag) => flag.startsWith('--external')),
+      flags,
+      `${bytes} bytes, Node ${node}`,
+    )
 })
 
 test('this V8 knows every flag', () => {
-  for (const bytes of [GB / 8, GB]) {
+  for (const bytes of [GB / 8, GB / 2, GB]) {
     const { status, stderr } = spawnSync(process.execPath, [...collectorFlags(bytes, process.versions.node), '-e', ''])
     assert.deepEqual([status, stderr.toString()], [0, ''])
   }
