@@ -12,8 +12,19 @@ const MOST_BY_DEFAULT = 10 * 1024 * MB
 /** With less than this there is no point in a second store. */
 const LEAST_BY_DEFAULT = 64 * MB
 
-/** `undefined` when there is to be none, or none can be had: a cache in memory alone is better than no server. */
-export async function openDisk(disk: false | Size | DiskConfig | undefined, data: string, log: Log): Promise<Store | undefined> {
+/** What waits to be written, at least: more of it is refused. */
+const LEAST_QUEUE = 32 * MB
+
+/**
+ * `undefined` when there is to be none, or none can be had: a cache in memory alone is better than no server. `cacheBytes`: what of
+ * memory the cache may hold. What is on its way is part of that, and all of it may wait for the disk: what is refused is not stored.
+ */
+export async function openDisk(
+  disk: false | Size | DiskConfig | undefined,
+  data: string,
+  log: Log,
+  cacheBytes: number,
+): Promise<Store | undefined> {
   if (disk === false) return undefined
   const { size, folder = join(data, 'cache') } = typeof disk === 'object' ? disk : { size: disk }
   try {
@@ -24,7 +35,8 @@ export async function openDisk(disk: false | Size | DiskConfig | undefined, data
       log.warn({ folder, free: bavail * bsize }, 'too little room on disk for a store there: only memory is used')
       return undefined
     }
-    const store = await diskStore({ folder, maxBytes, onMessage: (message) => log.warn({ folder }, message) })
+    const queueBytes = Math.max(LEAST_QUEUE, cacheBytes)
+    const store = await diskStore({ folder, maxBytes, queueBytes, onMessage: (message) => log.warn({ folder }, message) })
     log.info({ folder, responses: store.stats().responses }, `keeps up to ${asSize(maxBytes)} in ${folder}`)
     return store
   } catch (error) {

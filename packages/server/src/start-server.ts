@@ -88,7 +88,8 @@ export async function startServer({
     },
   )
   const certificates = server.tls && certificateFiles(server.tls, folder, (certificate) => listener.use(certificate), log)
-  const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log) : undefined
+  const memory = memoryOf(config).cache
+  const below = cache.store === undefined ? await openDisk(disk, dataFolder(folder), log, memory) : undefined
   const live = liveLog()
   const onMessage = (message: string): void => log.warn({}, message)
   const cdn = createCdn(
@@ -96,7 +97,7 @@ export async function startServer({
       ...cache,
       purge: purging.cache,
       log: [...(cache.log ?? [stdoutSink()]), ...(server.admin === undefined ? [] : [live.sink])],
-      ...(cache.store === undefined ? { memory: memoryOf(config).cache } : {}),
+      ...(cache.store === undefined ? { memory } : {}),
       ...(below === undefined ? {} : { disk: below }),
     },
     {
