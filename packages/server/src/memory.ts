@@ -46,7 +46,7 @@ const ENOUGH_TO_COUNT = 384 * MB
  *
  * Buffers lie outside of V8's heap. Ours is small, and V8 as it comes collects all of it whenever 8 MB of buffers have been used, which are
  * 8 MB of bodies: two thirds of what a body costs on its way in. Where there is plenty of memory it waits for a third of all that there
- * is, buffers included, and from 384 MB on for a tenth; with less, for one and a half times the heap. Decision 0019 has the figures.
+ * is, buffers included, and from 384 MB on for a fourteenth; with less, for one and a half times the heap. Decision 0019 has the figures.
  *
  * V8's space for new objects may grow again, to 32 MB, where there is plenty. With less, it stays at the few MB it begins with:
  * it is collected oftener, and with it the buffers of connections that have been used. At 256 MB and 200 clients that is 60 MB
@@ -65,6 +65,6 @@ export function collectorFlags(processBytes: number, node: string): readonly str
     return ['--no-parallel-scavenge', '--semi-space-growth-factor=2', ...counted]
   }
   const bounds = processBytes >= ENOUGH_TO_COUNT && BOUNDS_BUFFERS.has(release)
-  const bounded = bounds ? ['--external-memory-accounted-in-global-limit', '--external-memory-max-growing-factor=1.1'] : []
+  const bounded = bounds ? ['--external-memory-accounted-in-global-limit', '--external-memory-max-growing-factor=1.07'] : []
   return ['--no-parallel-scavenge', '--heap-growing-percent=150', ...bounded]
 }

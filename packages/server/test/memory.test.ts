@@ -8,7 +8,7 @@ const GB = 1024 ** 3
 
 test('where there is memory enough, V8 counts buffers with its heap, on a Node that can', () => {
   const counted = '--external-memory-accounted-in-global-limit'
-  const bounded = '--external-memory-max-growing-factor=1.1'
+  const bounded = '--external-memory-max-growing-factor=1.07'
   for (const [bytes, node, flags] of [
     [GB, '22.19.0', []],
     [GB, '24.1.0', [counted]],
