@@ -305,9 +305,10 @@ class Connection {
         if (isFirst) socket.uncork()
         sending.bytes += value.byteLength
         this.#silentMs = 0
+        // Not asked for more, the body knows that this has not been used.
+        if (socket.errored !== null) return
         if (socket.writableLength === 0) continue
         this.#giveTime(sending)
-        // Not asked for more, the body knows that this has not been used.
         if ((await new Promise((resolve) => socket.write('', resolve))) instanceof Error) return
       }
       // What is not as long as it said must not be taken for whole, nor its end for the next response.

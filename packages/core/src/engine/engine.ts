@@ -910,12 +910,14 @@ export class Engine implements Handler {
       settled: (result) => {
         filled()
         exchange.stored = result.stored
-        if (!result.stored) {
-          exchange.notStored = result.reason
-          if (result.reason === 'store-failed') this.#storeFailures++
-          this.#absences.note(key, result.reason, this.#clock.now(), result.reason === 'too-large')
+        if (result.stored) {
           // A part by itself says nothing of the others.
-        } else if (status !== 206) this.#absences.forget(key)
+          if (status !== 206) this.#absences.forget(key)
+          return
+        }
+        exchange.notStored = result.reason
+        if (result.reason === 'store-failed') this.#storeFailures++
+        this.#absences.note(key, result.reason, this.#clock.now(), result.reason === 'too-large')
       },
     })
     const release = assembly.claim()

@@ -54,7 +54,7 @@ export class InFlight {
   hold(bytes: number): void {
     this.#held += bytes
     // What lies there for the next one gives way to one who needs something else.
-    while (this.#held > this.#maxBytes && this.#spare.length > 0) this.#held -= this.#spareAt(0).byteLength
+    while (this.#held > this.#maxBytes && this.#spare.length > 0) this.#dropSpare()
     if (bytes < 0) this.#goOn()
   }
 
@@ -129,15 +129,18 @@ export class InFlight {
     return spare
   }
 
+  /** Sizes that nobody asks for any more leave first. */
+  #dropSpare(): void {
+    this.#held -= this.#spareAt(0).byteLength
+  }
+
   /** `again`: nobody looks at it any more, so that the next one may have it. */
   giveBack(buffer: Uint8Array, { again }: { again: boolean }): void {
     if (again) {
       this.#spare.push(buffer)
       this.#spareBytes += buffer.byteLength
-    }
-    // Sizes that nobody asks for any more leave first.
-    const leaving = again ? this.#spare.length > MAX_SPARE && this.#spareAt(0) : buffer
-    if (leaving !== false) this.#held -= leaving.byteLength
+      if (this.#spare.length > MAX_SPARE) this.#dropSpare()
+    } else this.#held -= buffer.byteLength
     this.#goOn()
   }
 
@@ -146,7 +149,7 @@ export class InFlight {
     const { byteLength } = memory
     const most = this.#maxBytes * MAX_TAKEN_BACK
     if (byteLength > most || this.used + byteLength > this.#maxBytes) return
-    while (this.#spareBytes + byteLength > most) this.#held -= this.#spareAt(0).byteLength
+    while (this.#spareBytes + byteLength > most) this.#dropSpare()
     this.hold(byteLength)
     this.giveBack(memory, { again: true })
   }

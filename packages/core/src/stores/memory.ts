@@ -1,5 +1,4 @@
 // The default store: bodies in memory, within a hard bound. What leaves for others, an eviction policy says.
-
 import type { CacheKey, StoredMeta } from '../http/stored-response.ts'
 import { type Eviction, sampled } from './eviction.ts'
 import type { OnEvict, Part, Store, StoredResponse } from './store.ts'
@@ -90,6 +89,7 @@ interface SliceMemory {
   lose(memory: Uint8Array): void
 }
 
+/** `memory`: told what becomes of slices. Throws as `memoryStore` does. */
 export function memoryStoreOf(options: MemoryStoreOptions, memory?: SliceMemory): Store {
   const { maxBytes, maxVariants = 100, taken = () => 0, eviction = sampled({ sizeExponent: 1 }) } = options
   if (!(maxBytes >= 65_536)) throw new RangeError(`maxBytes is ${maxBytes}; a memory store needs at least 65536`)

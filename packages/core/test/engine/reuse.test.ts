@@ -143,7 +143,7 @@ describe('a slice in memory', () => {
     const bytes = new Uint8Array(SLICE)
     await store.writeSlice('a', 0, bytes)
     memory.reuse.handOver(bytes)
-    return { store, isUsedAgain: () => memory.block(SLICE) === bytes }
+    return { store, bytes, isUsedAgain: () => memory.block(SLICE) === bytes }
   }
 
   it('is used again when it is removed', async () => {
@@ -157,6 +157,13 @@ describe('a slice in memory', () => {
     assert.notEqual(store.readNow?.('a', { slice: 0 }), undefined)
     await store.discard('a')
     assert.equal(isUsedAgain(), false)
+  })
+
+  it('stays where it is when it is written again', async () => {
+    const { store, bytes, isUsedAgain } = await held()
+    assert.equal(await store.writeSlice('a', 0, bytes), true)
+    assert.equal(isUsedAgain(), false)
+    assert.equal(store.has('a', 0), true)
   })
 
   it('stays where it is when its response is written after it', async () => {
